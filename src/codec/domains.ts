@@ -1,0 +1,16 @@
+/**
+ * Every domain tag of Hippocrypt outside the pairing suite and pbft-lite, which keep their own beside their
+ * code. A tag is used for one purpose only; a changed meaning takes a new tag.
+ */
+export const DOMAIN = {
+  transactionId: 'hippocrypt/tx-id/1',
+  transactionSignature: 'hippocrypt/tx-sig/1',
+  headerHash: 'hippocrypt/record-header/1',
+  payloadCommitment: 'hippocrypt/data-key-commitment/1',
+  stateKey: 'hippocrypt/state-key/1',
+  stateLeaf: 'hippocrypt/state-leaf/1',
+  stateNode: 'hippocrypt/state-node/1',
+  manifest: 'hippocrypt/index-manifest/1',
+  blindedElements: 'hippocrypt/blinded-elements/1',
+  purpose: 'hippocrypt/purpose/1',
+} as const;
