@@ -5,6 +5,8 @@
 export const DOMAIN = {
   transactionId: 'hippocrypt/tx-id/1',
   transactionSignature: 'hippocrypt/tx-sig/1',
+  subjectProof: 'hippocrypt/subject-proof/1',
+  fieldRecord: 'hippocrypt/field-record/1',
   headerHash: 'hippocrypt/record-header/1',
   payloadCommitment: 'hippocrypt/data-key-commitment/1',
   stateKey: 'hippocrypt/state-key/1',
