@@ -1,0 +1,13 @@
+/** The transparency log: an RFC 6962 tree in C2SP tiles. Verifiers of its proofs are in `../verify`. */
+
+export {
+  FRONTIER_KEY,
+  LOG_TABLE,
+  TILE_HEIGHT,
+  TILE_LEVEL_MAX,
+  TILE_WIDTH,
+  tileKey,
+  tilePath,
+  tileWidth,
+} from './tiles.ts';
+export { frontierMatches, type LogAppend, LogTree } from './tree.ts';

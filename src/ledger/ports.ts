@@ -1,0 +1,124 @@
+/**
+ * The narrow door to storage: ordered tables of byte keys, read at once, written atomically. The ledger's trees
+ * are pure functions from a reader and some changes to write operations, so that a block can be executed,
+ * voted on and dropped without touching a disk.
+ */
+import { compareBytes } from '../codec/bytes.ts';
+
+/** Which keys of a table to visit, ascending unless `reverse`: from `gte` (inclusive) to `lt` (exclusive). */
+export interface KvRange {
+  readonly gte?: Uint8Array;
+  readonly lt?: Uint8Array;
+  readonly limit?: number;
+  readonly reverse?: boolean;
+}
+
+/** A consistent view. Bytes that it hands out belong to the caller's eyes only: never write into them. */
+export interface KvReader {
+  get(table: string, key: Uint8Array): Uint8Array | undefined;
+  range(table: string, range: KvRange): Iterable<readonly [Uint8Array, Uint8Array]>;
+}
+
+/** One change. Among changes of one key in a list the last wins. */
+export type KvOp =
+  | { readonly table: string; readonly key: Uint8Array; readonly value: Uint8Array }
+  | { readonly table: string; readonly key: Uint8Array; readonly remove: true };
+
+/** A reader that also writes: all of `ops` or none. The promise settles when the write is as durable as the store is. */
+export interface KvStore extends KvReader {
+  write(ops: readonly KvOp[]): Promise<void>;
+}
+
+type Change = { readonly key: Uint8Array; readonly value: Uint8Array | undefined };
+
+/** A map key with the order and identity of the bytes: one UTF-16 unit a byte. */
+export function kvName(key: Uint8Array): string {
+  let out = '';
+  for (const byte of key) out += String.fromCharCode(byte);
+  return out;
+}
+
+const within = (key: Uint8Array, range: KvRange): boolean =>
+  (range.gte === undefined || compareBytes(key, range.gte) >= 0) &&
+  (range.lt === undefined || compareBytes(key, range.lt) < 0);
+
+/** `base` as it will read once `ops` are written. Nothing is written; `base` must not change underneath. */
+export function overlay(base: KvReader, ops: readonly KvOp[]): KvReader {
+  const tables = new Map<string, Map<string, Change>>();
+  for (const op of ops) {
+    const table = tables.get(op.table) ?? new Map<string, Change>();
+    tables.set(op.table, table);
+    table.set(kvName(op.key), { key: op.key, value: 'value' in op ? op.value : undefined });
+  }
+  return {
+    get(table, key) {
+      const change = tables.get(table)?.get(kvName(key));
+      return change === undefined ? base.get(table, key) : change.value;
+    },
+    range(table, range) {
+      const changes = [...(tables.get(table)?.values() ?? [])].filter((change) => within(change.key, range));
+      return mergeRange(base.range(table, { ...range, limit: undefined }), changes, range);
+    },
+  };
+}
+
+function* mergeRange(
+  base: Iterable<readonly [Uint8Array, Uint8Array]>,
+  changes: readonly Change[],
+  range: KvRange,
+): Generator<readonly [Uint8Array, Uint8Array]> {
+  const sign = range.reverse === true ? -1 : 1;
+  const pending = changes.toSorted((a, b) => sign * compareBytes(a.key, b.key));
+  let left = range.limit ?? Number.POSITIVE_INFINITY;
+  let next = 0;
+  for (const row of base) {
+    while (next < pending.length && sign * compareBytes(pending[next].key, row[0]) < 0) {
+      const { key, value } = pending[next++];
+      if (value === undefined) continue;
+      if (left-- <= 0) return;
+      yield [key, value];
+    }
+    if (next < pending.length && compareBytes(pending[next].key, row[0]) === 0) {
+      const { key, value } = pending[next++];
+      if (value === undefined) continue;
+      if (left-- <= 0) return;
+      yield [key, value];
+      continue;
+    }
+    if (left-- <= 0) return;
+    yield row;
+  }
+  for (; next < pending.length; next++) {
+    const { key, value } = pending[next];
+    if (value === undefined) continue;
+    if (left-- <= 0) return;
+    yield [key, value];
+  }
+}
+
+/** A store in memory, for offline verification, simulations and tests. Not durable. */
+export class MemoryStore implements KvStore {
+  readonly #tables = new Map<string, Map<string, readonly [Uint8Array, Uint8Array]>>();
+
+  get(table: string, key: Uint8Array): Uint8Array | undefined {
+    return this.#tables.get(table)?.get(kvName(key))?.[1];
+  }
+
+  *range(table: string, range: KvRange): Generator<readonly [Uint8Array, Uint8Array]> {
+    const sign = range.reverse === true ? -1 : 1;
+    const rows = [...(this.#tables.get(table)?.values() ?? [])]
+      .filter(([key]) => within(key, range))
+      .sort((a, b) => sign * compareBytes(a[0], b[0]));
+    yield* range.limit === undefined ? rows : rows.slice(0, range.limit);
+  }
+
+  /** Applies at once; the promise is there because real stores flush. */
+  async write(ops: readonly KvOp[]): Promise<void> {
+    for (const op of ops) {
+      const table = this.#tables.get(op.table) ?? new Map<string, readonly [Uint8Array, Uint8Array]>();
+      this.#tables.set(op.table, table);
+      if ('value' in op) table.set(kvName(op.key), [op.key, op.value]);
+      else table.delete(kvName(op.key));
+    }
+  }
+}
