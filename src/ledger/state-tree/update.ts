@@ -1,0 +1,172 @@
+/**
+ * One batch of changes to the state: new root and write operations, from a reader, without writing. Each touched node is
+ * read, hashed and written once, whatever the number of changes below it. The result depends on the set of
+ * changes alone, not on their order or on how the state came to be.
+ */
+import { compareBytes, equalBytes } from '../../codec/bytes.ts';
+import { CodedError } from '../../codec/errors.ts';
+import { type KvOp, type KvReader, kvName } from '../ports.ts';
+import {
+  decodeNode,
+  EMPTY_NODE,
+  encodeNode,
+  nibbleAt,
+  nodePath,
+  STATE_DEPTH_MAX,
+  STATE_NODE_TABLE,
+  STATE_RADIX,
+  STATE_TABLE,
+  type StateChild,
+  stateKeyHash,
+  stateNodeHash,
+  stateValueHash,
+} from './node.ts';
+
+/** Longest key; stores have smaller limits than memory. */
+export const STATE_KEY_BYTES_MAX = 512;
+/** Largest value of one key. */
+export const STATE_VALUE_BYTES_MAX = 1024 * 1024;
+
+/** New state root, and what to write for it: values (table `state`) and nodes (table `state-node`). */
+export interface StateUpdate {
+  readonly root: Uint8Array;
+  readonly ops: readonly KvOp[];
+}
+
+interface Change {
+  readonly keyHash: Uint8Array;
+  /** Undefined removes the key. */
+  readonly valueHash: Uint8Array | undefined;
+}
+
+/** The root of the state that `reader` holds. */
+export function stateRoot(reader: KvReader): Uint8Array {
+  return stateNodeHash(reader.get(STATE_NODE_TABLE, nodePath(new Uint8Array(), 0)) ?? EMPTY_NODE);
+}
+
+/** The value of `key`, if it has one. */
+export function readState(reader: KvReader, key: Uint8Array): Uint8Array | undefined {
+  return reader.get(STATE_TABLE, key);
+}
+
+/**
+ * Sets (a value) and removes (undefined) keys; removing an absent key changes nothing. Throws
+ * `state.duplicate_key`, `state.too_large`, and `state.damaged` when the store lacks a node that it should have.
+ */
+export function updateState(
+  reader: KvReader,
+  changes: Iterable<readonly [key: Uint8Array, value: Uint8Array | undefined]>,
+): StateUpdate {
+  const ops: KvOp[] = [];
+  const sorted: Change[] = [];
+  const seen = new Set<string>();
+  for (const [key, value] of changes) {
+    const name = kvName(key);
+    if (seen.has(name)) throw new CodedError('state.duplicate_key', 'expected each key once in a batch');
+    seen.add(name);
+    if (key.length === 0 || key.length > STATE_KEY_BYTES_MAX) {
+      throw new CodedError('state.too_large', `expected a key of 1 to ${STATE_KEY_BYTES_MAX} bytes`);
+    }
+    if (value !== undefined && value.length > STATE_VALUE_BYTES_MAX) {
+      throw new CodedError('state.too_large', `expected a value of at most ${STATE_VALUE_BYTES_MAX} bytes`);
+    }
+    ops.push(
+      value === undefined ? { table: STATE_TABLE, key, remove: true } : { table: STATE_TABLE, key, value },
+    );
+    const valueHash = value === undefined ? undefined : stateValueHash(value);
+    sorted.push({ keyHash: stateKeyHash(key), valueHash });
+  }
+  ops.sort((a, b) => compareBytes(a.key, b.key));
+  sorted.sort((a, b) => compareBytes(a.keyHash, b.keyHash));
+  if (sorted.length === 0) return { root: stateRoot(reader), ops };
+  const root = new Walk(reader, ops).root(sorted);
+  return { root, ops };
+}
+
+/** One descent over the changed paths, collecting operations. */
+class Walk {
+  readonly #reader: KvReader;
+  readonly #ops: KvOp[];
+
+  constructor(reader: KvReader, ops: KvOp[]) {
+    this.#reader = reader;
+    this.#ops = ops;
+  }
+
+  root(changes: readonly Change[]): Uint8Array {
+    const path = nodePath(new Uint8Array(), 0);
+    const children = decodeNode(this.#reader.get(STATE_NODE_TABLE, path) ?? EMPTY_NODE);
+    this.#apply(children, changes, 0);
+    const bytes = encodeNode(children);
+    this.#ops.push({ table: STATE_NODE_TABLE, key: path, value: bytes });
+    return stateNodeHash(bytes);
+  }
+
+  /** Applies `changes` (sorted, all below this node) to the node's places. */
+  #apply(children: (StateChild | undefined)[], changes: readonly Change[], depth: number): void {
+    let start = 0;
+    while (start < changes.length) {
+      const nibble = nibbleAt(changes[start].keyHash, depth);
+      let end = start + 1;
+      while (end < changes.length && nibbleAt(changes[end].keyHash, depth) === nibble) end++;
+      children[nibble] = this.#child(children[nibble], changes.slice(start, end), depth + 1);
+      start = end;
+    }
+  }
+
+  /** What stands at a place after `changes`. */
+  #child(old: StateChild | undefined, changes: readonly Change[], depth: number): StateChild | undefined {
+    if (old?.kind === 'node') {
+      const path = nodePath(changes[0].keyHash, depth);
+      const bytes = this.#reader.get(STATE_NODE_TABLE, path);
+      if (bytes === undefined || !equalBytes(stateNodeHash(bytes), old.hash)) {
+        throw new CodedError(
+          'state.damaged',
+          `expected the state node of depth ${depth} that its parent names`,
+        );
+      }
+      const children = decodeNode(bytes);
+      this.#apply(children, changes, depth);
+      return this.#settle(children, path, true);
+    }
+    const isKept = old !== undefined && !changes.some((change) => equalBytes(change.keyHash, old.keyHash));
+    const pairs = changes.filter((change) => change.valueHash !== undefined);
+    if (isKept) pairs.push(old);
+    return this.#build(pairs, depth);
+  }
+
+  /** A subtree of nothing but `pairs`. */
+  #build(pairs: readonly Change[], depth: number): StateChild | undefined {
+    if (pairs.length === 0) return undefined;
+    const [{ keyHash, valueHash }] = pairs;
+    if (pairs.length === 1 && valueHash !== undefined) return { kind: 'leaf', keyHash, valueHash };
+    if (depth === STATE_DEPTH_MAX) throw new CodedError('state.damaged', 'two keys have one hash');
+    const groups: Change[][] = [];
+    for (const pair of pairs) {
+      const nibble = nibbleAt(pair.keyHash, depth);
+      groups[nibble] ??= [];
+      groups[nibble].push(pair);
+    }
+    const children: (StateChild | undefined)[] = new Array(STATE_RADIX).fill(undefined);
+    for (const [nibble, group] of groups.entries()) {
+      if (group !== undefined) children[nibble] = this.#build(group, depth + 1);
+    }
+    return this.#settle(children, nodePath(keyHash, depth), false);
+  }
+
+  /** Writes a node that holds two keys or more; one that has shrunk below that goes, and its last leaf moves up. */
+  #settle(
+    children: readonly (StateChild | undefined)[],
+    path: Uint8Array,
+    stored: boolean,
+  ): StateChild | undefined {
+    const present = children.filter((child) => child !== undefined);
+    if (present.length === 0 || (present.length === 1 && present[0].kind === 'leaf')) {
+      if (stored) this.#ops.push({ table: STATE_NODE_TABLE, key: path, remove: true });
+      return present[0];
+    }
+    const bytes = encodeNode(children);
+    this.#ops.push({ table: STATE_NODE_TABLE, key: path, value: bytes });
+    return { kind: 'node', hash: stateNodeHash(bytes) };
+  }
+}
