@@ -1,0 +1,45 @@
+/** Prometheus metrics of one gateway: request times by route, event-loop delay, ledger height, entries by kind. */
+import type { FastifyInstance } from 'fastify';
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import type { Services } from './ports.ts';
+
+/** Registers `/metrics` and the hooks that feed it. One registry for each app: members may share a process. */
+export function registerMetrics(app: FastifyInstance, services: Services): void {
+  const registry = new Registry();
+  registry.setDefaultLabels({ member: services.member });
+  collectDefaultMetrics({ register: registry });
+  const seconds = new Histogram({
+    name: 'hippocrypt_http_request_seconds',
+    help: 'Time to answer, by method, route and status.',
+    labelNames: ['method', 'route', 'status'],
+    buckets: [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10],
+    registers: [registry],
+  });
+  const entries = new Counter({
+    name: 'hippocrypt_ledger_entries_total',
+    help: 'Entries applied by this node since it started, by kind.',
+    labelNames: ['kind'],
+    registers: [registry],
+  });
+  new Gauge({
+    name: 'hippocrypt_ledger_height',
+    help: 'Height of the last block that this node applied.',
+    registers: [registry],
+    collect() {
+      this.set(services.ledger.tip().height);
+    },
+  });
+  const stop = services.ledger.subscribe((entry) => entries.inc({ kind: entry.type }));
+  app.addHook('onClose', async () => {
+    stop();
+    registry.clear();
+  });
+  app.addHook('onResponse', async (request, reply) => {
+    const route = request.routeOptions.url ?? 'unknown';
+    seconds.observe({ method: request.method, route, status: reply.statusCode }, reply.elapsedTime / 1000);
+  });
+  app.get('/metrics', { config: { public: true }, schema: { hide: true } }, async (_request, reply) => {
+    reply.header('content-type', registry.contentType);
+    return registry.metrics();
+  });
+}

@@ -1,0 +1,233 @@
+/**
+ * What the gateway's routes need from a member. `src/node` implements these; routes only authenticate, decode,
+ * call one of them and encode. Bytes and branded ids inside, JSON only in the routes.
+ */
+import type { EntryId, KeyId, MemberId, RecordId, SubjectId } from '../codec/ids.ts';
+
+export type Custody = 'client' | 'gateway';
+
+/** Who is signed in. The token proves this to one gateway only, never to other members. */
+export interface Session {
+  readonly account: string;
+  readonly subject: SubjectId;
+  readonly custody: Custody;
+}
+
+export interface CommittedEntry {
+  readonly entryId: EntryId;
+  readonly index: number;
+  readonly height: number;
+  readonly timeMs: number;
+  readonly type: string;
+  readonly subject: SubjectId | null;
+  readonly body: Readonly<Record<string, unknown>>;
+  readonly result: Readonly<Record<string, unknown>>;
+}
+
+export interface EntryFilter {
+  readonly kind?: string;
+  readonly subject?: SubjectId;
+  readonly record?: RecordId;
+  readonly patient?: SubjectId;
+  readonly cursor?: string;
+  readonly limit: number;
+}
+
+/** Reads of the ledger as this node applied it. Every answer is of one height. */
+export interface LedgerReads {
+  tip(): { readonly height: number; readonly timeMs: number; readonly size: number };
+  /** Decoded state value or undefined. */
+  get(key: string): unknown;
+  /** Keys and values under a prefix, in key order, after `after`. */
+  list(prefix: string, options: { after?: string; limit: number }): readonly (readonly [string, unknown])[];
+  getWithProof(key: string): Promise<{ value: Uint8Array | null; proof: Uint8Array; checkpoint: string }>;
+  entry(id: EntryId): CommittedEntry | undefined;
+  entries(filter: EntryFilter): { readonly entries: readonly CommittedEntry[]; readonly next: string | null };
+  /** Receipt with a quorum of cosignatures; null when they have not arrived within `waitMs`. */
+  receipt(id: EntryId, waitMs: number): Promise<Uint8Array | null>;
+  /** Latest checkpoint that a quorum cosigned. */
+  checkpoint(): string;
+  block(height: number): { header: Uint8Array; qc: Uint8Array; batch: readonly Uint8Array[] } | undefined;
+  inclusionProof(index: number, size: number): readonly Uint8Array[];
+  consistencyProof(size1: number, size2: number): readonly Uint8Array[];
+  /** ndjson lines of everything, for offline verification. */
+  export(): AsyncIterable<string>;
+  subscribe(listener: (entry: CommittedEntry) => void): () => void;
+}
+
+export interface SubjectView {
+  readonly subject: SubjectId;
+  readonly member: MemberId;
+  readonly kind: string;
+  readonly generation: number;
+  readonly revoked: boolean;
+  readonly attributes: { attribute: string; until: string | null; inForce: boolean }[];
+}
+
+/** One authority's released bytes, sealed to the subject's HPKE key. */
+export interface SealedPart {
+  readonly authority: number;
+  readonly member: MemberId;
+  readonly sealed: Uint8Array;
+}
+
+export interface PartsAnswer {
+  readonly parts: readonly SealedPart[];
+  /** Authorities that did not answer, with the code of why. */
+  readonly missing: readonly { readonly member: MemberId; readonly code: string }[];
+}
+
+export interface SealedUpload {
+  readonly header: Uint8Array;
+  readonly payload: Uint8Array;
+  /** Keywords sealed by HPKE to the custodian's indexer key, or null for a record that is not indexed. */
+  readonly keywords: Uint8Array | null;
+}
+
+export interface PlainUpload {
+  /** Exact bytes of the resource. */
+  readonly content: Uint8Array;
+  readonly patient: SubjectId | null;
+  /** Policy text; the default policy map decides when it is absent. */
+  readonly policy?: string;
+}
+
+export interface NewSubject {
+  readonly kind: 'patient' | 'person' | 'system' | 'device';
+  readonly custody: Custody;
+  /** Given for client custody. */
+  readonly keys?: {
+    readonly alg: 'ed25519' | 'p256';
+    readonly key: Uint8Array;
+    readonly hpkeKey: Uint8Array;
+    readonly proof: Uint8Array;
+  };
+  readonly subject?: SubjectId;
+  /** `system|value` identifiers that this member remembers locally; never on the ledger. */
+  readonly identifiers: readonly string[];
+  readonly account?: { readonly name: string; readonly password: string };
+}
+
+export interface Services {
+  readonly member: MemberId;
+  readonly chainId: string;
+  readonly ledger: LedgerReads;
+  nowMs(): number;
+
+  accounts: {
+    /** The session, or undefined for a wrong name or password; takes the same time for both. */
+    verify(name: string, password: string): Promise<Session | undefined>;
+    session(name: string): Session | undefined;
+  };
+
+  subjects: {
+    /** Member, kind, generation and attributes of a subject; throws `subject.unknown`. */
+    describe(subject: SubjectId): SubjectView;
+    /** The one access decision, asked without an entry. */
+    canOpen(subject: SubjectId, record: RecordId): { granted: boolean; reason: string; explanation: string };
+  };
+
+  writes: {
+    /** Checks, orders and applies a signed request; resolves when it is durable here. */
+    submit(request: Uint8Array): Promise<readonly CommittedEntry[]>;
+    /** Builds and signs a transaction for a subject in this gateway's custody; throws `custody.client_signs`. */
+    sign(subject: SubjectId, type: string, body: unknown): Promise<Uint8Array>;
+    /** The member's operator acts: enrolment of a subject and its optional account. */
+    enrol(by: Session, subject: NewSubject): Promise<{ subject: SubjectId; entry: CommittedEntry | null }>;
+  };
+
+  keys: {
+    partsOfKey(keyId: KeyId): Promise<PartsAnswer>;
+    gatesOf(access: EntryId): Promise<PartsAnswer>;
+    /** mpk, commitments and order of the authorities. */
+    authorities(): unknown;
+  };
+
+  records: {
+    /** Stores header and payload durably, commits RecordPut, queues the keywords. */
+    putSealed(request: Uint8Array, uploads: readonly SealedUpload[]): Promise<CommittedEntry>;
+    putPlain(
+      by: Session,
+      uploads: readonly PlainUpload[],
+    ): Promise<{ entry: CommittedEntry; records: readonly RecordId[] }>;
+    changePolicySealed(request: Uint8Array, header: Uint8Array): Promise<CommittedEntry>;
+    changePolicy(by: Session, record: RecordId, policy: string): Promise<CommittedEntry>;
+    header(record: RecordId): Promise<Uint8Array>;
+    payload(record: RecordId): Promise<{ size: number; stream: AsyncIterable<Uint8Array> }>;
+    /** Custodial open: the gateway does the client's steps with its custodial key. */
+    open(
+      by: Session,
+      record: RecordId,
+      purpose: string,
+    ): Promise<{ plaintext: Uint8Array; access: CommittedEntry }>;
+  };
+
+  search: {
+    tokens(
+      request: Uint8Array,
+      blinded: readonly (readonly Uint8Array[])[],
+    ): Promise<{
+      readonly entries: readonly CommittedEntry[];
+      readonly evaluations: readonly (
+        | { evaluated: readonly Uint8Array[]; proof: Uint8Array }
+        | { code: string }
+      )[];
+    }>;
+    manifest(custodian: MemberId): Promise<Uint8Array>;
+    segment(id: string, range?: { start: number; end: number }): Promise<Uint8Array>;
+    /** Gateway query for callers without SDK. */
+    query(
+      by: Session,
+      query: string,
+      options: {
+        unit: 'patient' | 'record';
+        purpose: string;
+        custodians?: readonly MemberId[];
+        limit: number;
+      },
+    ): Promise<unknown>;
+  };
+
+  importBundle(
+    by: Session,
+    body: Uint8Array,
+  ): Promise<{
+    readonly records: readonly {
+      readonly record: RecordId;
+      readonly resourceType: string;
+      readonly patient: SubjectId | null;
+    }[];
+    readonly refused: readonly {
+      readonly code: string;
+      readonly message: string;
+      readonly position: unknown;
+    }[];
+  }>;
+
+  /** Records on the ledger by patient or custodian, newest last. */
+  listRecords(filter: { limit: number; cursor?: string; patient?: SubjectId; custodian?: string }): {
+    records: readonly (readonly [RecordId, Record<string, unknown>])[];
+    next: string | null;
+  };
+
+  /** Consents in which the subject is patient or grantee. */
+  consentsOf(
+    subject: SubjectId,
+    page: { limit: number; cursor?: string },
+  ): { consents: readonly (readonly [EntryId, unknown])[]; next: string | null };
+
+  /** BALP AuditEvents of entries that the session may audit: its own, its patient's, or all with audit rights. */
+  auditEvents(
+    by: Session,
+    filter: { limit: number; cursor?: string; patient?: SubjectId },
+  ): Record<string, unknown>;
+
+  /** Canonical text of a policy's bytes. */
+  policyText(policy: Uint8Array): string;
+
+  /** The default policy map, as documented in docs/default-policies.md. */
+  defaultPolicies(): Record<string, unknown>;
+
+  /** Health of each part, for readyz and status; no secrets. */
+  status(): Promise<{ readonly ready: boolean; readonly parts: Readonly<Record<string, unknown>> }>;
+}

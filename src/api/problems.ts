@@ -1,0 +1,161 @@
+/**
+ * The error table: every code that a caller can meet, its HTTP status and its title (RFC 9457).
+ * Modules throw codes; only this file knows HTTP. `docs/errors.md` is written from this table and a test holds
+ * every code in the sources against it. A code that is missing here is a fault of ours and shows as `internal`.
+ */
+import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod';
+import { CodedError } from '../codec/errors.ts';
+
+export interface Problem {
+  readonly type: string;
+  readonly title: string;
+  readonly status: number;
+  readonly code: string;
+  readonly detail: string;
+  readonly [extension: string]: unknown;
+}
+
+/** Status by the first segment of a code, for the families whose members differ in detail only. */
+const FAMILIES: Readonly<Record<string, readonly [status: number, title: string]>> = {
+  abe: [422, 'A key, part or header was refused'],
+  aead: [422, 'Sealed bytes do not open'],
+  attribute: [409, 'The attribute does not allow this'],
+  authority: [409, 'The authorities do not release this'],
+  bytes: [400, 'Malformed bytes'],
+  cbor: [400, 'Malformed dag-cbor'],
+  checkpoint: [422, 'The checkpoint does not verify'],
+  consent: [409, 'The consent does not allow this'],
+  consensus: [503, 'The consortium cannot order entries now'],
+  custody: [403, 'Signed by the wrong party'],
+  dkg: [409, 'The key ceremony cannot go on'],
+  entry: [400, 'Malformed entry'],
+  fhir: [400, 'Malformed FHIR input'],
+  field: [409, 'The search field does not allow this'],
+  frame: [413, 'Frame too large'],
+  hpke: [422, 'Sealed bytes do not open'],
+  id: [400, 'Malformed identifier'],
+  import: [400, 'The import was refused'],
+  index: [409, 'The index does not allow this'],
+  key: [409, 'The key does not allow this'],
+  ledger: [409, 'The ledger does not allow this'],
+  link: [503, 'Another member does not answer'],
+  log: [400, 'The log cannot answer this'],
+  payload: [422, 'The payload does not open'],
+  policy: [400, 'The policy was refused'],
+  proposal: [409, 'The proposal does not allow this'],
+  record: [409, 'The record does not allow this'],
+  search: [400, 'The query was refused'],
+  share: [409, 'The share epoch does not allow this'],
+  signature: [400, 'The signature was refused'],
+  state: [400, 'The state cannot answer this'],
+  storage: [503, 'The store cannot serve this'],
+  subject: [409, 'The subject does not allow this'],
+  tx: [400, 'The transaction was refused'],
+  verify: [422, 'Evidence does not verify'],
+};
+
+/** Codes whose status or title differs from their family's. */
+const CODES: Readonly<Record<string, readonly [status: number, title: string]>> = {
+  'access.denied': [403, 'Access denied'],
+  'auth.required': [401, 'Sign in first'],
+  'auth.failed': [401, 'Wrong account or password'],
+  'auth.expired': [401, 'The session has expired'],
+  'auth.forbidden': [403, 'Not allowed for this account'],
+  'auth.step_up': [403, 'Sign in again to confirm'],
+  'request.invalid': [400, 'The request does not have the expected form'],
+  'request.too_large': [413, 'The request is too large'],
+  'request.media_type': [415, 'Unsupported media type'],
+  'request.not_json': [400, 'The body is not JSON'],
+  'request.rate': [429, 'Too many requests'],
+  'route.unknown': [404, 'No such route'],
+  'attribute.unknown': [404, 'No such attribute'],
+  'consent.unknown': [404, 'No such consent'],
+  'entry.unknown': [404, 'No such entry'],
+  'field.unknown': [404, 'No such search field'],
+  'index.unknown': [404, 'No such index segment'],
+  'key.unknown': [404, 'No such key'],
+  'key.not_yours': [403, 'The key belongs to another subject'],
+  'ledger.block_unknown': [404, 'No such block'],
+  'member.unknown': [404, 'No such member'],
+  'proposal.unknown': [404, 'No such proposal'],
+  'record.unknown': [404, 'No such record'],
+  'record.erased': [410, 'The record was erased'],
+  'subject.unknown': [404, 'No such subject'],
+  'subject.revoked': [403, 'The subject was revoked'],
+  'right.missing': [403, 'The signer does not hold the right'],
+  'search.unverified': [502, 'An index answer does not verify'],
+  'storage.not_found': [404, 'Not stored here'],
+  'tx.nonce_reused': [409, 'The nonce was used for another transaction'],
+  'tx.duplicate': [409, 'The transaction was committed before'],
+  'timeout.receipt': [504, 'Committed, but the receipt is not complete yet'],
+  internal: [500, 'A fault of the server'],
+};
+
+/** Status and title of `code`, or undefined when the table does not know it. */
+export function problemOf(code: string): readonly [status: number, title: string] | undefined {
+  return CODES[code] ?? FAMILIES[code.split('.', 1)[0]];
+}
+
+/** All codes with an own row, and the families: what `docs/errors.md` lists. */
+export const PROBLEM_TABLE = { codes: CODES, families: FAMILIES } as const;
+
+function problem(code: string, detail: string, extensions: Record<string, unknown> = {}): Problem {
+  const known = problemOf(code);
+  const [status, title] = known ?? CODES.internal;
+  const shown = known === undefined ? 'internal' : code;
+  return {
+    type: `urn:hippocrypt:problem:${shown}`,
+    title,
+    status,
+    code: shown,
+    detail: known === undefined ? 'The server met a fault of its own; its log names the request id.' : detail,
+    ...extensions,
+  };
+}
+
+interface Validation {
+  readonly instancePath: string;
+  readonly message?: string;
+}
+
+/** The problem that tells a caller about `error`. Unknown causes say nothing but `internal`. */
+export function toProblem(error: unknown): Problem {
+  if (error instanceof CodedError) return problem(error.code, error.message, error.details);
+  if (hasZodFastifySchemaValidationErrors(error)) {
+    const errors = (error.validation as readonly Validation[]).slice(0, 20).map((issue) => ({
+      path: issue.instancePath,
+      message: issue.message ?? 'not of the expected form',
+    }));
+    const first = errors[0];
+    return problem('request.invalid', `${error.validationContext ?? 'body'}${first.path}: ${first.message}`, {
+      errors,
+    });
+  }
+  const code = (error as { code?: unknown }).code;
+  switch (code) {
+    case 'FST_ERR_CTP_BODY_TOO_LARGE':
+      return problem('request.too_large', 'The body is larger than this route accepts.');
+    case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
+      return problem('request.media_type', 'Send application/json.');
+    case 'FST_ERR_CTP_INVALID_JSON_BODY':
+    case 'FST_ERR_CTP_EMPTY_JSON_BODY':
+      return problem('request.not_json', 'The body could not be read as JSON.');
+    case 'FST_JWT_NO_AUTHORIZATION_IN_HEADER':
+      return problem('auth.required', 'Send the token of /v1/auth/login as "Authorization: Bearer".');
+    case 'FST_JWT_AUTHORIZATION_TOKEN_EXPIRED':
+      return problem('auth.expired', 'The token has expired: sign in again.');
+    case 'FST_JWT_AUTHORIZATION_TOKEN_INVALID':
+    case 'FST_JWT_BAD_REQUEST':
+    case 'FST_JWT_AUTHORIZATION_TOKEN_UNTRUSTED':
+      return problem('auth.required', 'The token was not issued by this gateway: sign in again.');
+    default: {
+      const status = (error as { statusCode?: unknown }).statusCode;
+      if (status === 429)
+        return problem('request.rate', 'Slow down and try again after the time in Retry-After.');
+      if (typeof status === 'number' && status >= 400 && status < 500) {
+        return problem('request.invalid', 'The request does not have the expected form.');
+      }
+      return problem('internal', '');
+    }
+  }
+}

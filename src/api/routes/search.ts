@@ -1,0 +1,182 @@
+/** Search: fields, VOPRF tokens behind Search entries, manifests and segments, and the gateway's own query. */
+import type { FastifyInstance } from 'fastify';
+import type { ZodTypeProvider } from 'fastify-type-provider-zod';
+import { z } from 'zod';
+import { fromBase64url, toBase64url } from '../../codec/bytes.ts';
+import { CodedError } from '../../codec/errors.ts';
+import { memberId } from '../../codec/ids.ts';
+import { toJson } from '../json.ts';
+import type { Services } from '../ports.ts';
+import { base64url, Committed, MemberIdText, Purpose, problems, SignedFields } from '../schemas.ts';
+import { sessionOf } from '../session.ts';
+import { answer, requestOf } from '../writes.ts';
+
+/** Padded count of one Search entry, and entries of one signed list. */
+const BLINDED_MAX = 32;
+const SEARCHES_MAX = 64;
+const bearer = [{ bearer: [] }];
+
+export function searchRoutes(scope: FastifyInstance, services: Services): void {
+  const app = scope.withTypeProvider<ZodTypeProvider>();
+
+  app.get(
+    '/search/fields',
+    {
+      schema: {
+        summary: 'Searchable fields by custodian',
+        tags: ['search'],
+        security: bearer,
+        response: { 200: z.object({ fields: z.array(z.record(z.string(), z.unknown())) }), ...problems },
+      },
+    },
+    () => ({
+      fields: services.ledger.list('field/', { limit: 1000 }).map(([key, value]) => {
+        const [, custodian] = key.split('/');
+        return { custodian, ...(toJson(value) as Record<string, unknown>) };
+      }),
+    }),
+  );
+
+  app.post(
+    '/search/tokens',
+    {
+      schema: {
+        summary: 'Evaluate blinded keywords',
+        description:
+          'Commits the signed Search entries (one or a list), then has each custodian evaluate the blinded elements with proof. Neither ' +
+          'this gateway nor the custodian learns a keyword.',
+        tags: ['search'],
+        security: bearer,
+        body: z.object({
+          ...SignedFields,
+          items: z
+            .array(z.array(base64url(32, 'blinded element')).min(1).max(BLINDED_MAX))
+            .min(1)
+            .max(SEARCHES_MAX),
+        }),
+        response: {
+          200: z.object({
+            answers: z.array(
+              z.object({
+                committed: Committed,
+                evaluated: z.array(z.string()).nullable(),
+                proof: z.string().nullable(),
+                code: z.string().nullable(),
+              }),
+            ),
+          }),
+          ...problems,
+        },
+      },
+    },
+    async (request) => {
+      const { body } = request;
+      if (body.tx === undefined)
+        throw new CodedError(
+          'custody.client_signs',
+          'blinded keywords come with a Search that the client signed',
+        );
+      const signed = await requestOf(services, {
+        session: sessionOf(request),
+        type: 'Search',
+        body: {},
+        signed: body,
+      });
+      const blinded = body.items.map((item) => item.map(fromBase64url));
+      const { entries, evaluations } = await services.search.tokens(signed, blinded);
+      const answers = await Promise.all(
+        entries.map(async (entry, i) => {
+          const evaluation = evaluations[i];
+          const committed = await answer(services, entry);
+          if ('code' in evaluation) return { committed, evaluated: null, proof: null, code: evaluation.code };
+          return {
+            committed,
+            evaluated: evaluation.evaluated.map(toBase64url),
+            proof: toBase64url(evaluation.proof),
+            code: null,
+          };
+        }),
+      );
+      return { answers };
+    },
+  );
+
+  app.get(
+    '/search/manifests/:custodian',
+    {
+      schema: {
+        summary: "A custodian's index manifest, as this node replicated it",
+        tags: ['search'],
+        security: bearer,
+        params: z.object({ custodian: MemberIdText }),
+        response: { 200: z.object({ manifest: z.string() }), ...problems },
+      },
+    },
+    async (request) => ({
+      manifest: toBase64url(await services.search.manifest(memberId(request.params.custodian))),
+    }),
+  );
+
+  app.get(
+    '/search/segments/:id',
+    {
+      schema: {
+        summary: 'Bytes of a segment file',
+        description: 'Takes a Range header of one range. Check pages against the segment root.',
+        tags: ['search'],
+        security: bearer,
+        params: z.object({ id: z.string().regex(/^[0-9a-f]{32}$/) }),
+        response: { 200: z.any().describe('application/octet-stream'), 206: z.any(), ...problems },
+      },
+    },
+    async (request, reply) => {
+      const range = parseRange(request.headers.range);
+      const bytes = await services.search.segment(request.params.id, range);
+      reply.code(range === undefined ? 200 : 206).header('content-type', 'application/octet-stream');
+      return reply.serializer((payload) => payload as string).send(Buffer.from(bytes));
+    },
+  );
+
+  app.post(
+    '/search/query',
+    {
+      schema: {
+        summary: 'Plain query through the gateway',
+        description:
+          'For callers without the SDK: this gateway sees the query and always writes Search entries for it.',
+        tags: ['search'],
+        security: bearer,
+        body: z.object({
+          query: z.string().min(1).max(4096),
+          unit: z.enum(['patient', 'record']).default('patient'),
+          purpose: Purpose.default('research'),
+          custodians: z.array(MemberIdText).max(64).optional(),
+          limit: z.number().int().min(1).max(1000).default(100),
+        }),
+        response: { 200: z.record(z.string(), z.unknown()), ...problems },
+      },
+    },
+    async (request) => {
+      const { query, unit, purpose, custodians, limit } = request.body;
+      const found = await services.search.query(sessionOf(request), query, {
+        unit,
+        purpose,
+        limit,
+        ...(custodians === undefined ? {} : { custodians: custodians.map(memberId) }),
+      });
+      return toJson(found) as Record<string, unknown>;
+    },
+  );
+}
+
+function parseRange(header: string | undefined): { start: number; end: number } | undefined {
+  if (header === undefined) return undefined;
+  const match = /^bytes=(\d{1,12})-(\d{1,12})$/.exec(header);
+  if (match === null)
+    throw new CodedError('request.invalid', 'expected one range of the form bytes=first-last');
+  const start = Number(match[1]);
+  const end = Number(match[2]) + 1;
+  if (end <= start)
+    throw new CodedError('request.invalid', 'expected a range whose last byte is not before its first');
+  return { start, end };
+}
