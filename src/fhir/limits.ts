@@ -14,9 +14,14 @@ export const WINDOW_RESOURCES_MAX = 1_000;
 export const WINDOW_BYTES_MAX = 16 * 1024 * 1024;
 /** Names (patients, organisations, identifiers) that the first pass over a file set keeps. */
 export const SURVEY_NAMES_MAX = 2_000_000;
-/** Distinct words indexed of one record: a long letter has some 500. */
-export const RECORD_WORDS_MAX = 2_000;
-/** Field values indexed of one record, words included. */
-export const RECORD_VALUES_MAX = 4_000;
+/**
+ * What is indexed of one record. Together with a sentinel a field these stay below the index's own bound
+ * (RECORD_KEYWORDS_MAX of src/search), so that no record is refused for having too much to be found by.
+ * A word of a field with prefixes costs up to 8 keywords, of `note` 1; a long letter has some 500 distinct words.
+ */
+export const NOTE_WORDS_MAX = 1_500;
+export const TEXT_WORDS_MAX = 64;
+/** Keywords of codes, dates, numbers and references. */
+export const VALUE_KEYWORDS_MAX = 1_800;
 /** Bytes of one attachment that are read for words; the rest is sealed but not indexed. */
 export const NOTE_BYTES_MAX = 1024 * 1024;

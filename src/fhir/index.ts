@@ -1,0 +1,63 @@
+/**
+ * The FHIR edge: reading Bundles and ndjson as exact bytes, deciding custody, default policies, what records are
+ * found by, and the standard shapes of audit and consent. Pure, shared with browsers; FHIR stays at the edge and the
+ * rest of Hippocrypt sees bytes, policy texts and field values. Formats: docs/format/fhir.md.
+ */
+export { codeAncestors } from './code-hierarchy.ts';
+export {
+  DEPARTMENT_RULES,
+  DEPARTMENTS,
+  type DepartmentRule,
+  departmentOf,
+  GENERAL_DEPARTMENT,
+} from './departments.ts';
+export { FHIR_ERRORS, type FhirErrorCode } from './errors.ts';
+export {
+  type AncestorLookup,
+  DEFAULT_FIELDS,
+  type ExtractOptions,
+  extractKeywords,
+  toKeywords,
+} from './extract.ts';
+export {
+  fieldSpecs,
+  KEYWORD_MAP,
+  type KeywordMap,
+  type KeywordRule,
+  type NumberRule,
+  quasiIdentifierSpecs,
+  type TypeRules,
+} from './keyword-map.ts';
+export {
+  CUSTODIAN_DOMAIN,
+  custodianOf,
+  type ImportBatch,
+  type ImportSurvey,
+  type PlannedResource,
+  planImport,
+  serviceProviderOf,
+  surveyImport,
+} from './plan.ts';
+export { defaultPolicy, defaultSearchPolicy, type PolicyContext, policyGroupOf } from './policies.ts';
+export { DEFAULT_POLICIES, DEFAULT_SEARCH_POLICY, type PolicyGroup, type PolicyMap } from './policy-map.ts';
+export {
+  type BundleContext,
+  type BundleTarget,
+  isRefusal,
+  type JsonObject,
+  type JsonValue,
+  type Position,
+  type Refusal,
+  readDocument,
+  readResources,
+  type SourceItem,
+  type SourceResource,
+} from './read.ts';
+export {
+  identifiersOf,
+  parseReference,
+  patientKeyOf,
+  type Reference,
+  resolveInBundle,
+} from './references.ts';
+export { defaultRegistry, PURPOSES, ROLES } from './registry.ts';

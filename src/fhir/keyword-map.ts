@@ -1,0 +1,367 @@
+/**
+ * What records are found by, as data: which element of which resource type feeds which field. FHIR search parameters
+ * (http://hl7.org/fhir/R4/searchparameter-registry.html) are named beside a rule where there is one. Documented in
+ * docs/keyword-map.md, which a test compares with these tables.
+ *
+ * Not indexed unless a registry declares the field: gender, decade of birth, marital status and region, which
+ * enumerate in hours (docs/keyword-map.md). Never indexed: names, addresses, telecoms, identifiers, full birth dates,
+ * Claim and ExplanationOfBenefit.
+ */
+import { DEFAULT_BUDGET, type FieldIndex, type FieldSpec } from '../search/fields.ts';
+
+/** How an element becomes values. Dots descend; a repeated element is taken each time. */
+export type RuleKind =
+  /** CodeableConcept, Coding, code or a list of them. */
+  | 'code'
+  /** date, dateTime, instant; of a Period its start. */
+  | 'date'
+  /** A string, or the text and displays of a CodeableConcept: word by word. */
+  | 'text'
+  /** An Attachment with base64 text in it. */
+  | 'attachment';
+
+export interface KeywordRule {
+  readonly field: string;
+  readonly kind: RuleKind;
+  readonly path: string;
+}
+
+export interface TypeRules {
+  readonly types: readonly string[];
+  /** FHIR search parameter of a rule where the standard has one, for the reader. */
+  readonly rules: readonly KeywordRule[];
+}
+
+/** A number field: an Observation (or a component of one) with this LOINC code, in this unit. */
+export interface NumberRule {
+  readonly field: string;
+  readonly loinc: readonly string[];
+  /** UCUM unit of the grid, cell size and first cell; 2^bits cells. */
+  readonly unit: string;
+  readonly min: string;
+  readonly step: string;
+  readonly bits: number;
+  /** Other UCUM units and what to multiply by. */
+  readonly also?: Readonly<Record<string, number>>;
+}
+
+export interface KeywordMap {
+  readonly version: number;
+  readonly types: readonly TypeRules[];
+  readonly numbers: readonly NumberRule[];
+}
+
+const code = (field: string, path: string): KeywordRule => ({ field, kind: 'code', path });
+const date = (field: string, path: string): KeywordRule => ({ field, kind: 'date', path });
+const text = (field: string, path: string): KeywordRule => ({ field, kind: 'text', path });
+const attachment = (field: string, path: string): KeywordRule => ({ field, kind: 'attachment', path });
+
+/** Clinical resources carry free remarks of one shape, Annotation. */
+const REMARKS = text('note', 'note.text');
+
+export const KEYWORD_MAP: KeywordMap = {
+  version: 1,
+  types: [
+    {
+      types: ['Condition'],
+      rules: [
+        code('condition', 'code'),
+        text('text', 'code'),
+        code('status', 'clinicalStatus'),
+        code('verification', 'verificationStatus'),
+        code('category', 'category'),
+        code('severity', 'severity'),
+        code('body-site', 'bodySite'),
+        date('onset', 'onsetDateTime'),
+        date('onset', 'onsetPeriod'),
+        date('date', 'recordedDate'),
+        REMARKS,
+      ],
+    },
+    {
+      types: ['MedicationRequest', 'MedicationStatement', 'MedicationDispense', 'MedicationAdministration'],
+      rules: [
+        code('medication', 'medicationCodeableConcept'),
+        text('text', 'medicationCodeableConcept'),
+        code('status', 'status'),
+        code('category', 'category'),
+        code('reason', 'reasonCode'),
+        date('date', 'authoredOn'),
+        date('date', 'effectiveDateTime'),
+        date('date', 'effectivePeriod'),
+        date('date', 'whenHandedOver'),
+        REMARKS,
+      ],
+    },
+    {
+      types: ['Observation'],
+      rules: [
+        code('observation', 'code'),
+        code('observation', 'component.code'),
+        text('text', 'code'),
+        code('result', 'valueCodeableConcept'),
+        code('result', 'component.valueCodeableConcept'),
+        code('interpretation', 'interpretation'),
+        code('category', 'category'),
+        code('status', 'status'),
+        date('date', 'effectiveDateTime'),
+        date('date', 'effectivePeriod'),
+        text('note', 'valueString'),
+        REMARKS,
+      ],
+    },
+    {
+      types: ['DiagnosticReport'],
+      rules: [
+        code('report', 'code'),
+        text('text', 'code'),
+        code('condition', 'conclusionCode'),
+        code('category', 'category'),
+        code('status', 'status'),
+        date('date', 'effectiveDateTime'),
+        date('date', 'effectivePeriod'),
+        text('note', 'conclusion'),
+        attachment('note', 'presentedForm'),
+      ],
+    },
+    {
+      types: ['DocumentReference'],
+      rules: [
+        code('document', 'type'),
+        text('text', 'type'),
+        code('category', 'category'),
+        code('status', 'status'),
+        date('date', 'date'),
+        text('note', 'description'),
+        attachment('note', 'content.attachment'),
+      ],
+    },
+    {
+      types: ['Procedure'],
+      rules: [
+        code('procedure', 'code'),
+        text('text', 'code'),
+        code('reason', 'reasonCode'),
+        code('body-site', 'bodySite'),
+        code('status', 'status'),
+        code('category', 'category'),
+        date('date', 'performedDateTime'),
+        date('date', 'performedPeriod'),
+        REMARKS,
+      ],
+    },
+    {
+      types: ['AllergyIntolerance'],
+      rules: [
+        code('allergy', 'code'),
+        code('allergy', 'reaction.substance'),
+        text('text', 'code'),
+        code('reaction', 'reaction.manifestation'),
+        code('status', 'clinicalStatus'),
+        code('verification', 'verificationStatus'),
+        code('category', 'category'),
+        code('criticality', 'criticality'),
+        date('onset', 'onsetDateTime'),
+        date('date', 'recordedDate'),
+        REMARKS,
+      ],
+    },
+    {
+      types: ['Immunization'],
+      rules: [
+        code('immunization', 'vaccineCode'),
+        text('text', 'vaccineCode'),
+        code('status', 'status'),
+        date('date', 'occurrenceDateTime'),
+        REMARKS,
+      ],
+    },
+    {
+      types: ['Encounter'],
+      rules: [
+        code('encounter-class', 'class'),
+        code('encounter-type', 'type'),
+        text('text', 'type'),
+        code('reason', 'reasonCode'),
+        code('status', 'status'),
+        date('date', 'period'),
+      ],
+    },
+    {
+      types: ['ImagingStudy'],
+      rules: [
+        code('imaging', 'procedureCode'),
+        code('imaging', 'series.modality'),
+        code('body-site', 'series.bodySite'),
+        code('status', 'status'),
+        date('date', 'started'),
+      ],
+    },
+    {
+      types: ['CarePlan', 'ServiceRequest', 'Goal'],
+      rules: [
+        code('plan', 'category'),
+        code('plan', 'code'),
+        code('plan', 'activity.detail.code'),
+        text('text', 'category'),
+        text('text', 'code'),
+        text('text', 'description'),
+        code('reason', 'reasonCode'),
+        code('status', 'status'),
+        code('status', 'lifecycleStatus'),
+        date('date', 'period'),
+        date('date', 'authoredOn'),
+        REMARKS,
+      ],
+    },
+    {
+      types: ['Device'],
+      rules: [code('device', 'type'), text('text', 'type'), code('status', 'status')],
+    },
+    {
+      types: ['PractitionerRole'],
+      rules: [code('specialty', 'specialty'), code('specialty', 'code')],
+    },
+    {
+      types: ['Patient'],
+      rules: [
+        code('gender', 'gender'),
+        code('marital-status', 'maritalStatus'),
+        code('region', 'address.state'),
+        date('birth-decade', 'birthDate'),
+      ],
+    },
+    { types: ['Organization', 'Practitioner', 'Location'], rules: [] },
+  ],
+  numbers: [
+    { field: 'systolic', loinc: ['8480-6'], unit: 'mm[Hg]', min: '0', step: '1', bits: 9 },
+    { field: 'diastolic', loinc: ['8462-4'], unit: 'mm[Hg]', min: '0', step: '1', bits: 8 },
+    {
+      field: 'heart-rate',
+      loinc: ['8867-4'],
+      unit: '/min',
+      min: '0',
+      step: '1',
+      bits: 9,
+      also: { '{beats}/min': 1 },
+    },
+    {
+      field: 'weight',
+      loinc: ['29463-7'],
+      unit: 'kg',
+      min: '0',
+      step: '0.5',
+      bits: 10,
+      also: { g: 0.001, '[lb_av]': 0.45359237 },
+    },
+    {
+      field: 'height',
+      loinc: ['8302-2'],
+      unit: 'cm',
+      min: '0',
+      step: '1',
+      bits: 8,
+      also: { m: 100, '[in_i]': 2.54 },
+    },
+    { field: 'bmi', loinc: ['39156-5'], unit: 'kg/m2', min: '0', step: '0.5', bits: 8 },
+    { field: 'hba1c', loinc: ['4548-4'], unit: '%', min: '0', step: '0.1', bits: 8 },
+    {
+      field: 'glucose',
+      loinc: ['2339-0', '2345-7'],
+      unit: 'mg/dL',
+      min: '0',
+      step: '5',
+      bits: 8,
+      also: { 'mmol/L': 18.016 },
+    },
+    {
+      field: 'creatinine',
+      loinc: ['38483-4', '2160-0'],
+      unit: 'mg/dL',
+      min: '0',
+      step: '0.1',
+      bits: 8,
+      also: { 'umol/L': 0.01131 },
+    },
+    {
+      field: 'egfr',
+      loinc: ['33914-3'],
+      unit: 'mL/min',
+      min: '0',
+      step: '5',
+      bits: 6,
+      also: { 'mL/min/{1.73_m2}': 1 },
+    },
+    {
+      field: 'ldl',
+      loinc: ['18262-6', '13457-7'],
+      unit: 'mg/dL',
+      min: '0',
+      step: '5',
+      bits: 7,
+      also: { 'mmol/L': 38.67 },
+    },
+    {
+      field: 'hemoglobin',
+      loinc: ['718-7'],
+      unit: 'g/dL',
+      min: '0',
+      step: '0.5',
+      bits: 6,
+      also: { 'g/L': 0.1 },
+    },
+  ],
+};
+
+/** Fields that say who somebody is rather than what ails them: declared by a registry or not indexed. */
+const QUASI_IDENTIFIERS = ['gender', 'marital-status', 'region', 'birth-decade'] as const;
+/** Fields of which the values themselves are secret worth: fetched in groups, budgeted tighter. */
+const SENSITIVE = new Set(['condition', 'medication', 'note', 'text', 'patient', 'reason', 'result']);
+/** Codes with ancestors, so that `E11*` finds E11.9: ICD-10 and ATC by structure, others from a table. */
+const HIERARCHICAL = new Set(['condition', 'medication', 'procedure', 'reason', 'allergy']);
+
+const FIRST_YEAR = 1900;
+const LAST_YEAR = 2199;
+
+function spec(name: string, index: FieldIndex): FieldSpec {
+  return { name, index, sensitive: SENSITIVE.has(name), budget: DEFAULT_BUDGET };
+}
+
+function indexOf(kind: RuleKind, field: string): FieldIndex {
+  switch (kind) {
+    case 'code':
+      return { type: 'code', hierarchy: HIERARCHICAL.has(field) ? 'ancestors' : 'none', prefix: null };
+    case 'date':
+      return { type: 'date', fromYear: FIRST_YEAR, toYear: LAST_YEAR };
+    case 'text':
+    case 'attachment':
+      return { type: 'text', weights: true, prefix: field === 'text' ? { min: 3, max: 8 } : null };
+  }
+}
+
+/** Every field the map feeds, quasi-identifiers included, in the map's order. */
+function allFields(map: KeywordMap): FieldSpec[] {
+  const fields = new Map<string, FieldSpec>([
+    ['type', spec('type', { type: 'type' })],
+    ['patient', spec('patient', { type: 'reference' })],
+  ]);
+  for (const { field, kind } of map.types.flatMap(({ rules }) => rules)) {
+    if (!fields.has(field)) fields.set(field, spec(field, indexOf(kind, field)));
+  }
+  for (const { field, unit, min, step, bits } of map.numbers) {
+    fields.set(field, spec(field, { type: 'number', grid: { min, step, bits, unit } }));
+  }
+  return [...fields.values()];
+}
+
+const isQuasiIdentifier = ({ name }: FieldSpec): boolean => QUASI_IDENTIFIERS.some((quasi) => quasi === name);
+
+/** The field registry of a new consortium: what is indexed by default. */
+export function fieldSpecs(map: KeywordMap = KEYWORD_MAP): FieldSpec[] {
+  return allFields(map).filter((field) => !isQuasiIdentifier(field));
+}
+
+/** Fields about who somebody is. A registry may add them, one by one, knowing that they enumerate in hours. */
+export function quasiIdentifierSpecs(map: KeywordMap = KEYWORD_MAP): FieldSpec[] {
+  return allFields(map).filter(isQuasiIdentifier);
+}
