@@ -1,0 +1,217 @@
+/**
+ * An LMDB environment with named tables behind the key-value port.
+ *
+ * Settings that matter (lmdb 3.5.6): `overlappingSync: false`, so that a resolved write is on disk and not only
+ * visible; `encoding: 'binary'`, since the default is msgpack; a large map, so that it is never remapped under a
+ * reader. Each write is a child transaction with a synchronous callback: an asynchronous one that throws does
+ * not roll back, and a plain transaction shares its fate with unrelated writes of the same moment.
+ * One thread owns an environment. Network file systems are not supported.
+ */
+import { type Database, open, type RootDatabase } from 'lmdb';
+import { lockDirectory } from './directory-lock.ts';
+import { storageError, wrapStorageFailure } from './errors.ts';
+import { type FreeSpaceProbe, fileSystemProbe, requireSpace } from './free-space.ts';
+import type { KvOp, KvRange, KvStore } from './kv.ts';
+
+/** LMDB's limit at 4 KiB pages. */
+export const KEY_BYTES_MAX = 1978;
+/** Virtual address space, not disk: beyond what one node will hold. */
+const MAP_BYTES = 256 * 2 ** 30;
+/** LMDB rewrites the path to the root for each touched leaf; this is the worst case for one small value. */
+const PAGE_COST_BYTES = 4096;
+
+export interface EnvironmentOptions {
+  /** Every table that will be used; others are `storage.unknown_table`. */
+  readonly tables: readonly string[];
+  /** Replaces the file system's answer about free space. */
+  readonly freeBytes?: FreeSpaceProbe;
+}
+
+export interface Environment extends KvStore {
+  /** The real path of the directory. */
+  readonly dir: string;
+  /** `fromReserve` is for work that ends in freeing space, such as a collection on a full disk. */
+  write(ops: readonly KvOp[], options?: { readonly fromReserve?: boolean }): Promise<void>;
+  /** How many keys `table` holds. */
+  count(table: string): number;
+  /** A consistent copy of the committed state as one LMDB file at `path`, made while writes go on. */
+  copyTo(path: string): Promise<void>;
+  /** Waits for writes under way, then lets go of the directory. Idempotent. */
+  close(): Promise<void>;
+}
+
+type Table = Database<Uint8Array, Uint8Array>;
+
+/**
+ * Opens or creates the environment in `dir`. Throws `storage.already_open` on a second open in this process and
+ * `storage.locked` when another process holds it. Writes reject with `storage.full` while free space is below
+ * the reserve, and with `storage.failed` once the disk has refused one (reopen then).
+ */
+export function openEnvironment(dir: string, options: EnvironmentOptions): Environment {
+  const lock = lockDirectory(dir);
+  try {
+    const root = open<Uint8Array, Uint8Array>(lock.dir, {
+      noSubdir: false,
+      encoding: 'binary',
+      keyEncoding: 'binary',
+      overlappingSync: false,
+      cache: false,
+      mapSize: MAP_BYTES,
+      maxDbs: options.tables.length + 1,
+    });
+    const tables = new Map<string, Table>();
+    for (const name of options.tables) {
+      tables.set(
+        name,
+        root.openDB<Uint8Array, Uint8Array>({ name, encoding: 'binary', keyEncoding: 'binary' }),
+      );
+    }
+    return new LmdbEnvironment(
+      lock.dir,
+      root,
+      tables,
+      options.freeBytes ?? fileSystemProbe(lock.dir),
+      lock.release,
+    );
+  } catch (cause) {
+    lock.release();
+    throw wrapStorageFailure(cause, 'opening the environment');
+  }
+}
+
+class LmdbEnvironment implements Environment {
+  readonly dir: string;
+  readonly #root: RootDatabase<Uint8Array, Uint8Array>;
+  readonly #tables: ReadonlyMap<string, Table>;
+  readonly #freeBytes: FreeSpaceProbe;
+  readonly #release: () => void;
+  readonly #pending = new Set<Promise<void>>();
+  #state: 'open' | 'failed' | 'closed' = 'open';
+  #closing: Promise<void> | undefined;
+
+  constructor(
+    dir: string,
+    root: RootDatabase<Uint8Array, Uint8Array>,
+    tables: ReadonlyMap<string, Table>,
+    freeBytes: FreeSpaceProbe,
+    release: () => void,
+  ) {
+    this.dir = dir;
+    this.#root = root;
+    this.#tables = tables;
+    this.#freeBytes = freeBytes;
+    this.#release = release;
+  }
+
+  get(table: string, key: Uint8Array): Uint8Array | undefined {
+    const value = this.#table(table).get(key);
+    return value === undefined ? undefined : plain(value);
+  }
+
+  *range(table: string, options: KvRange): Iterable<readonly [Uint8Array, Uint8Array]> {
+    const found = this.#table(table).getRange(bounds(options));
+    for (const { key, value } of found) yield [plain(key), plain(value)];
+  }
+
+  count(table: string): number {
+    return this.#table(table).getCount();
+  }
+
+  async write(ops: readonly KvOp[], options: { readonly fromReserve?: boolean } = {}): Promise<void> {
+    this.#requireOpen();
+    if (this.#state === 'failed') {
+      throw storageError('storage.failed', 'an earlier write failed; check the disk, then reopen');
+    }
+    if (ops.length === 0) return;
+    let bytes = 0;
+    for (const op of ops) {
+      this.#table(op.table);
+      requireKey(op.key);
+      bytes += PAGE_COST_BYTES + ('value' in op ? op.value.length : 0);
+    }
+    // Removing must stay possible when there is no space.
+    const adds = ops.some((op) => 'value' in op);
+    if (adds && options.fromReserve !== true) requireSpace(this.#freeBytes, bytes);
+    const done = this.#commit(ops);
+    this.#pending.add(done);
+    try {
+      await done;
+    } finally {
+      this.#pending.delete(done);
+    }
+  }
+
+  async copyTo(path: string): Promise<void> {
+    this.#requireOpen();
+    await this.#root.backup(path, true);
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    this.#state = 'closed';
+    await Promise.allSettled(this.#pending);
+    try {
+      await this.#root.close();
+    } finally {
+      this.#release();
+    }
+  }
+
+  async #commit(ops: readonly KvOp[]): Promise<void> {
+    try {
+      await this.#root.childTransaction(() => {
+        for (const op of ops) {
+          const table = this.#table(op.table, 'while closing');
+          if ('value' in op) table.put(op.key, op.value);
+          else table.remove(op.key);
+        }
+      });
+    } catch (cause) {
+      this.#state = this.#state === 'open' ? 'failed' : this.#state;
+      throw wrapStorageFailure(cause, 'committing to the environment');
+    }
+  }
+
+  #requireOpen(): void {
+    if (this.#state === 'closed') throw storageError('storage.closed', 'the environment was closed');
+  }
+
+  #table(name: string, allow: 'while open' | 'while closing' = 'while open'): Table {
+    if (allow === 'while open') this.#requireOpen();
+    const table = this.#tables.get(name);
+    if (table === undefined) {
+      throw storageError('storage.unknown_table', `no table ${name}; name it when opening the environment`);
+    }
+    return table;
+  }
+}
+
+function requireKey(key: Uint8Array): void {
+  if (key.length > 0 && key.length <= KEY_BYTES_MAX) return;
+  throw storageError('storage.bad_key', `expected a key of 1 to ${KEY_BYTES_MAX} bytes, got ${key.length}`, {
+    details: { max: KEY_BYTES_MAX, got: key.length },
+  });
+}
+
+/** lmdb walks from `start` to `end` in the direction of travel, so the two ends change places in reverse. */
+function bounds({ gte, lt, limit, reverse }: KvRange) {
+  const common = limit === undefined ? {} : { limit };
+  if (reverse !== true) {
+    return { ...common, ...(gte && { start: gte }), ...(lt && { end: lt }) };
+  }
+  return {
+    ...common,
+    reverse: true,
+    ...(lt && { start: lt, exclusiveStart: true }),
+    ...(gte && { end: gte, inclusiveEnd: true }),
+  };
+}
+
+/** lmdb answers with Buffers; a Buffer's `slice` aliases where a Uint8Array's copies. */
+function plain(bytes: Uint8Array): Uint8Array {
+  return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}

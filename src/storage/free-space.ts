@@ -1,0 +1,32 @@
+/**
+ * The reserve that keeps a store from meeting a full disk in the middle of a write. LMDB survives ENOSPC, but
+ * what a half-full disk does to everything around it (logs, WAL, swap) is not worth finding out, so writes stop
+ * while there is still room to close cleanly and to run a backup.
+ */
+import { statfsSync } from 'node:fs';
+import { storageError } from './errors.ts';
+
+/** Room that is never used: enough for the WAL, LMDB's copy-on-write of a large batch, and a clean stop. */
+export const SPACE_RESERVE_BYTES = 256 * 1024 * 1024;
+
+/** Bytes that an unprivileged process may still write under a directory. */
+export type FreeSpaceProbe = () => number;
+
+/** Asks the file system of `dir` (a few microseconds). */
+export function fileSystemProbe(dir: string): FreeSpaceProbe {
+  return () => {
+    const { bavail, bsize } = statfsSync(dir);
+    return bavail * bsize;
+  };
+}
+
+/** Throws `storage.full` unless `bytes` more leave the reserve untouched. */
+export function requireSpace(freeBytes: FreeSpaceProbe, bytes: number): void {
+  const free = freeBytes();
+  if (free - bytes >= SPACE_RESERVE_BYTES) return;
+  throw storageError(
+    'storage.full',
+    `writing ${bytes} bytes would leave less than the reserve of ${SPACE_RESERVE_BYTES}; free disk space`,
+    { details: { free, bytes, reserve: SPACE_RESERVE_BYTES } },
+  );
+}
