@@ -4,8 +4,7 @@
  * It is a default for import. A hospital that knows its departments names them itself.
  */
 import { foldedWords } from '../search/words.ts';
-import type { JsonObject, JsonValue } from './read.ts';
-import { asList, isObject } from './references.ts';
+import { asList, isObject, type JsonObject, type JsonValue } from './json.ts';
 
 export const GENERAL_DEPARTMENT = 'general';
 

@@ -13,6 +13,7 @@ import { type FieldRegistry, fieldRegistry } from '../search/fields.ts';
 import { GRID_BITS_MAX } from '../search/grid.ts';
 import { foldedWords } from '../search/words.ts';
 import { codeAncestors } from './code-hierarchy.ts';
+import { asList, isObject, type JsonObject, type JsonValue } from './json.ts';
 import {
   fieldSpecs,
   KEYWORD_MAP,
@@ -21,8 +22,6 @@ import {
   type NumberRule,
 } from './keyword-map.ts';
 import { NOTE_BYTES_MAX, NOTE_WORDS_MAX, TEXT_WORDS_MAX, VALUE_KEYWORDS_MAX } from './limits.ts';
-import type { JsonObject, JsonValue } from './read.ts';
-import { asList, isObject } from './references.ts';
 
 /** Codes above a code in its system, nearest first; undefined leaves it to the built-in structure. */
 export type AncestorLookup = (system: string | null, code: string) => readonly string[] | undefined;

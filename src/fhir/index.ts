@@ -19,6 +19,7 @@ export {
   extractKeywords,
   toKeywords,
 } from './extract.ts';
+export { identifiersOf, type JsonObject, type JsonValue } from './json.ts';
 export {
   fieldSpecs,
   KEYWORD_MAP,
@@ -44,8 +45,6 @@ export {
   type BundleContext,
   type BundleTarget,
   isRefusal,
-  type JsonObject,
-  type JsonValue,
   type Position,
   type Refusal,
   readDocument,
@@ -54,7 +53,6 @@ export {
   type SourceResource,
 } from './read.ts';
 export {
-  identifiersOf,
   parseReference,
   patientKeyOf,
   type Reference,

@@ -10,9 +10,10 @@ import { readU32be, utf8 } from '../codec/bytes.ts';
 import { CodedError } from '../codec/errors.ts';
 import { taggedHash } from '../codec/hash.ts';
 import type { MemberId } from '../codec/ids.ts';
+import { identifiersOf, type JsonValue } from './json.ts';
 import { SURVEY_NAMES_MAX, WINDOW_BYTES_MAX, WINDOW_RESOURCES_MAX } from './limits.ts';
-import { isRefusal, type JsonValue, type Refusal, type SourceItem, type SourceResource } from './read.ts';
-import { identifiersOf, parseReference, patientKeyOf, resolveInBundle } from './references.ts';
+import { isRefusal, type Refusal, type SourceItem, type SourceResource } from './read.ts';
+import { parseReference, patientKeyOf, resolveInBundle, typed } from './references.ts';
 
 /** Domain tag of the custody hash. */
 export const CUSTODIAN_DOMAIN = 'hippocrypt/custodian/1';
@@ -75,7 +76,7 @@ export function serviceProviderOf(
   survey: ImportSurvey = NO_SURVEY,
 ): string | undefined {
   if (resource.resourceType !== 'Encounter') return undefined;
-  const reference = parseReference(resource.json.serviceProvider);
+  const reference = typed(parseReference(resource.json.serviceProvider), 'Organization');
   const target = resolveInBundle(reference, resource.bundle);
   if (target !== undefined) {
     const fallback = `${target.resourceType}/${target.id ?? target.entry}`;

@@ -10,15 +10,10 @@
 import { fromUtf8 } from '../codec/bytes.ts';
 import { CodedError } from '../codec/errors.ts';
 import type { FhirErrorCode } from './errors.ts';
+import { identifiersOf, type JsonObject } from './json.ts';
 import { JsonScanner, type Span } from './json-scan.ts';
 import { BUNDLE_ENTRIES_MAX, RESOURCE_BYTES_MAX, VALUE_BYTES_MAX } from './limits.ts';
 import { sourceTexts } from './source.ts';
-
-/** Any JSON value, as JSON.parse gives it. Numbers have lost their precision: never write one back. */
-export type JsonValue = string | number | boolean | null | readonly JsonValue[] | JsonObject;
-export interface JsonObject {
-  readonly [name: string]: JsonValue | undefined;
-}
 
 /** Where something stands in its source. Lines and columns count from 1, columns in bytes. */
 export interface Position {
@@ -45,7 +40,7 @@ export interface BundleContext {
   readonly source: string;
   /** `transaction`, `collection`, ... as the Bundle says. */
   readonly type?: string;
-  /** By `fullUrl` and by `Type/id`: what `urn:uuid:` and relative references inside the Bundle point at. */
+  /** By `fullUrl`, `Type/id` and `Type?identifier=system|value`: what references inside the Bundle point at. */
   readonly targets: ReadonlyMap<string, BundleTarget>;
 }
 
@@ -211,11 +206,20 @@ function bundleItems(bytes: Uint8Array, spans: TextSpans, at: Position, number: 
     const { resourceType, id, json } = item;
     const target: BundleTarget = { resourceType, entry: i + 1, json, ...(id !== undefined && { id }) };
     // The first entry keeps a name: a later one must not take over what others refer to.
-    for (const name of [entry.fullUrl, id === undefined ? undefined : `${resourceType}/${id}`]) {
-      if (name !== undefined && !targets.has(name)) targets.set(name, target);
+    for (const name of namesOf(item, entry.fullUrl)) {
+      if (!targets.has(name)) targets.set(name, target);
     }
     return { ...item, ...(entry.fullUrl !== undefined && { fullUrl: entry.fullUrl }), bundle: context };
   });
+}
+
+/** The forms in which another entry may refer to this resource. */
+function namesOf({ resourceType, id, json }: SourceResource, fullUrl: string | undefined): string[] {
+  return [
+    ...(fullUrl === undefined ? [] : [fullUrl]),
+    ...(id === undefined ? [] : [`${resourceType}/${id}`]),
+    ...identifiersOf(json).map((identifier) => `${resourceType}?identifier=${identifier}`),
+  ];
 }
 
 function cutResource(bytes: Uint8Array, span: Span, position: Position): SourceItem {

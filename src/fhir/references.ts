@@ -2,7 +2,8 @@
  * FHIR references (http://hl7.org/fhir/R4/references.html): which of the four forms a reference has, what it
  * points at inside its Bundle, and by which name a patient or an organisation is recognised across resources.
  */
-import type { BundleContext, BundleTarget, JsonObject, JsonValue, SourceResource } from './read.ts';
+import { asList, identifiersOf, identifierToken, isObject, type JsonObject, type JsonValue } from './json.ts';
+import type { BundleContext, BundleTarget, SourceResource } from './read.ts';
 
 /** A `Reference` by its form. */
 export type Reference =
@@ -20,28 +21,6 @@ export type Reference =
 const LITERAL_FORM =
   /^(?:(https?:\/\/[^?#]+)\/)?([A-Z][A-Za-z]{1,63})\/([A-Za-z0-9.-]{1,64})(?:\/_history\/[A-Za-z0-9.-]{1,64})?$/;
 const CONDITIONAL_FORM = /^([A-Z][A-Za-z]{1,63})\?identifier=([^&]+)$/;
-
-/** True for a JSON object (not an array, not null). */
-export function isObject(value: JsonValue | undefined): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-/** The value as a list: FHIR elements that may repeat stand as arrays, single ones do not. */
-export function asList(value: JsonValue | undefined): readonly JsonValue[] {
-  if (value === undefined || value === null) return [];
-  return Array.isArray(value) ? value : [value as JsonValue];
-}
-
-/** `system|value` of an Identifier, as in a search by identifier; undefined without a value. */
-export function identifierToken(identifier: JsonValue | undefined): string | undefined {
-  if (!isObject(identifier) || typeof identifier.value !== 'string') return undefined;
-  return `${typeof identifier.system === 'string' ? identifier.system : ''}|${identifier.value}`;
-}
-
-/** Every `system|value` of a resource's identifiers, in order. */
-export function identifiersOf(json: JsonObject): string[] {
-  return asList(json.identifier).flatMap((one) => identifierToken(one) ?? []);
-}
 
 /** The form of a Reference element. */
 export function parseReference(value: JsonValue | undefined): Reference {
@@ -81,6 +60,11 @@ function decodeToken(text: string): string {
   }
 }
 
+/** A reference by identifier that leaves its type open, where the element allows one type only. */
+export function typed(reference: Reference, resourceType: string): Reference {
+  return reference.kind === 'identifier' ? { resourceType, ...reference } : reference;
+}
+
 /** What `reference` points at inside `bundle`, if that is there. */
 export function resolveInBundle(
   reference: Reference,
@@ -95,11 +79,8 @@ export function resolveInBundle(
       return bundle.targets.get(reference.base === undefined ? local : `${reference.base}/${local}`);
     }
     case 'identifier':
-      for (const target of bundle.targets.values()) {
-        const fits = reference.resourceType === undefined || target.resourceType === reference.resourceType;
-        if (fits && identifiersOf(target.json).includes(reference.identifier)) return target;
-      }
-      return undefined;
+      if (reference.resourceType === undefined) return undefined;
+      return bundle.targets.get(`${reference.resourceType}?identifier=${reference.identifier}`);
     case 'contained':
     case 'opaque':
       return undefined;
@@ -145,10 +126,11 @@ function byIdentifier(json: JsonObject): string | undefined {
 }
 
 function keyOfReference(
-  reference: Reference,
+  written: Reference,
   patientOnly: boolean,
   bundle: BundleContext | undefined,
 ): string | undefined {
+  const reference = patientOnly ? typed(written, 'Patient') : written;
   const target = resolveInBundle(reference, bundle);
   if (target !== undefined) {
     if (target.resourceType !== 'Patient') return undefined;
