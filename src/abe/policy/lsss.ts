@@ -132,7 +132,7 @@ function shareFormula(formula: Formula): CompiledPolicy {
     const { k, of } = node;
     const first = columns;
     columns += k - 1;
-    const members = of.map((member, i) => share(member, [...entries, ...newEntries(k, of.length, i, first)]));
+    const members = of.map((member, i) => share(member, memberShare(entries, k, of.length, i, first)));
     return { kind: 'gate', k, of: members };
   };
 
@@ -140,19 +140,21 @@ function shareFormula(formula: Formula): CompiledPolicy {
   return { rows, columns, tau: Math.max(...repeats.values()), tree };
 }
 
-/** What member `i` of a k-of-n node adds to the node's share, in the columns from `first`. */
-function newEntries(k: number, n: number, i: number, first: number): Entry[] {
-  if (k === 1) return [];
+/** The share of member `i` of a k-of-n node whose own share is `entries` and whose new columns begin at `first`. */
+function memberShare(entries: readonly Entry[], k: number, n: number, i: number, first: number): Entry[] {
+  if (k === 1) return [...entries];
   if (k === n) {
-    const entries: Entry[] = [];
-    if (i > 0) entries.push({ column: first + i - 1, value: -1n });
-    if (i < n - 1) entries.push({ column: first + i, value: 1n });
-    return entries;
+    // Only the first member sees the node's share; the others carry what takes the mask off again.
+    const share: Entry[] = i === 0 ? [...entries] : [{ column: first + i - 1, value: -1n }];
+    if (i < n - 1) share.push({ column: first + i, value: 1n });
+    return share;
   }
   const point = BigInt(i + 1);
+  const share = [...entries];
   let power = 1n;
-  return Array.from({ length: k - 1 }, (_, j) => {
+  for (let j = 0; j < k - 1; j++) {
     power = (power * point) % GROUP_ORDER;
-    return { column: first + j, value: power };
-  });
+    share.push({ column: first + j, value: power });
+  }
+  return share;
 }
