@@ -4,7 +4,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } 
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { onTestFinished } from 'vitest';
+import { expect, onTestFinished } from 'vitest';
 
 /** A fresh directory that goes away with the test. Register stores that live in it after it. */
 export function temporaryDirectory(): string {
@@ -57,6 +57,12 @@ export async function collectBytes(source: AsyncIterable<Uint8Array>): Promise<U
   const parts: Uint8Array[] = [];
   for await (const part of source) parts.push(part);
   return new Uint8Array(Buffer.concat(parts));
+}
+
+/** Equality of long byte strings; a matcher that walks them element by element takes seconds for each MiB. */
+export function expectSame(got: Uint8Array | undefined, wanted: Uint8Array): void {
+  expect(got?.length).toBe(wanted.length);
+  expect(Buffer.compare(got ?? new Uint8Array(), wanted)).toBe(0);
 }
 
 /** The error's code, or a failure when nothing was thrown. */
