@@ -27,10 +27,14 @@ function readText(path: string): string | undefined {
   }
 }
 
-/** Field 22 of /proc/<pid>/stat: start time in clock ticks since boot; undefined where there is no /proc. */
+/**
+ * Field 22 of /proc/<pid>/stat: start time in clock ticks since boot; 'dead' for one that only waits to be
+ * reaped, undefined where there is no /proc.
+ */
 function startTime(pid: number): string | undefined {
   const stat = readText(`/proc/${pid}/stat`);
-  return stat?.slice(stat.lastIndexOf(')') + 2).split(' ')[19];
+  const fields = stat?.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return fields?.[0] === 'Z' ? 'dead' : fields?.[19];
 }
 
 function ownIdentity(): string {

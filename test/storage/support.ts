@@ -1,10 +1,11 @@
 /** What the storage suites share: temporary directories, seeded bytes, and a disk that is never full. */
-import { createCipheriv, createHash } from 'node:crypto';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, onTestFinished } from 'vitest';
+
+export { chachaStream, seededBytes, seededRandom } from './seeded.ts';
 
 /** A fresh directory that goes away with the test. Register stores that live in it after it. */
 export function temporaryDirectory(): string {
@@ -17,36 +18,6 @@ export function temporaryDirectory(): string {
 export function closing<T extends { close(): Promise<void> }>(store: T): T {
   onTestFinished(() => store.close());
   return store;
-}
-
-/**
- * The first `size` bytes of the ChaCha20 key stream under SHA-256(seed) with counter and nonce zero, in chunks of
- * `chunk` bytes: the stream of the published UnixFS vectors.
- */
-export function* chachaStream(seed: string, size: number, chunk = 65536): Generator<Uint8Array> {
-  const key = createHash('sha256').update(seed).digest();
-  const cipher = createCipheriv('chacha20', key, Buffer.alloc(16));
-  const zeros = Buffer.alloc(chunk);
-  for (let left = size; left > 0; left -= chunk) {
-    const bytes = cipher.update(left < chunk ? zeros.subarray(0, left) : zeros);
-    yield new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
-  }
-}
-
-export function seededBytes(seed: string, size: number): Uint8Array {
-  const out = new Uint8Array(size);
-  let at = 0;
-  for (const chunk of chachaStream(seed, size)) {
-    out.set(chunk, at);
-    at += chunk.length;
-  }
-  return out;
-}
-
-/** A deterministic stand-in for a random source. */
-export function seededRandom(seed: string): (n: number) => Uint8Array {
-  let calls = 0;
-  return (n) => seededBytes(`${seed}/${calls++}`, n);
 }
 
 export async function* streamOf(...chunks: Iterable<Uint8Array>[]): AsyncGenerator<Uint8Array> {
