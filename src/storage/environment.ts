@@ -7,6 +7,7 @@
  * not roll back, and a plain transaction shares its fate with unrelated writes of the same moment.
  * One thread owns an environment. Network file systems are not supported.
  */
+import { closeSync, fsyncSync, openSync } from 'node:fs';
 import { type Database, open, type RootDatabase } from 'lmdb';
 import { lockDirectory } from './directory-lock.ts';
 import { storageError, wrapStorageFailure } from './errors.ts';
@@ -66,6 +67,7 @@ export function openEnvironment(dir: string, options: EnvironmentOptions): Envir
         root.openDB<Uint8Array, Uint8Array>({ name, encoding: 'binary', keyEncoding: 'binary' }),
       );
     }
+    flushNow(lock.dir);
     return new LmdbEnvironment(
       lock.dir,
       root,
@@ -187,6 +189,16 @@ class LmdbEnvironment implements Environment {
       throw storageError('storage.unknown_table', `no table ${name}; name it when opening the environment`);
     }
     return table;
+  }
+}
+
+/** Makes the names of newly created files survive a crash. */
+function flushNow(dir: string): void {
+  const handle = openSync(dir, 'r');
+  try {
+    fsyncSync(handle);
+  } finally {
+    closeSync(handle);
   }
 }
 

@@ -1,0 +1,56 @@
+/** docs/format/storage.md is read by these tests: what it shows is what the code writes. */
+import { createDecipheriv, hkdfSync } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { describe, expect, test } from 'vitest';
+import { fromHex, toHex, utf8 } from '../../src/codec/bytes.ts';
+import { openErasable } from '../../src/storage/erasable.ts';
+import { openEmbeddedStore, STORAGE_ERRORS } from '../../src/storage/index.ts';
+import { closing, collectBytes, temporaryDirectory } from './support.ts';
+
+const doc = readFileSync(new URL('../../docs/format/storage.md', import.meta.url), 'utf8');
+const indented = [...doc.matchAll(/^ {4}([0-9a-z]{40,})$/gm)].map(([, text]) => text);
+const [cid, key, car, sealed] = indented;
+
+describe('docs/format/storage.md', () => {
+  test('the object of the example has the CID, the key and the CAR that it shows', async () => {
+    const store = closing(openEmbeddedStore(temporaryDirectory()));
+    const stored = await store.put(utf8('hello world'));
+    expect(stored.cid).toBe(cid);
+    expect(toHex(await collectBytes(store.exportCar([stored.cid])))).toBe(car);
+    expect(car.endsWith(toHex(utf8('hello world')))).toBe(true);
+    expect(car).toContain(key);
+  });
+
+  test('the sealed row of the example is what the store writes, and opens by the rule that it states', async () => {
+    const rowKey = new Uint8Array(32).fill(2);
+    const random = (n: number) => new Uint8Array(n).fill(1);
+    const store = closing(await openErasable(temporaryDirectory(), { random }));
+    await store.put([{ key: rowKey, bytes: utf8('header'), pepper: new Uint8Array() }]);
+    expect(toHex(store.env.get('sealed', rowKey) ?? new Uint8Array())).toBe(sealed);
+
+    const sealingKey = hkdfSync('sha256', random(32), rowKey, 'hippocrypt/erasable/1', 32);
+    const decipher = createDecipheriv('aes-256-gcm', new Uint8Array(sealingKey), new Uint8Array(12));
+    const bytes = fromHex(sealed);
+    decipher.setAAD(rowKey).setAuthTag(bytes.subarray(-16));
+    const opened = Buffer.concat([decipher.update(bytes.subarray(0, -16)), decipher.final()]);
+    expect(opened.toString()).toBe('header');
+  });
+
+  test('every code that storage throws has a meaning, and every code thrown is in the table', () => {
+    const sources = [
+      'environment',
+      'embedded',
+      'keystore',
+      'cid',
+      'car',
+      'dag',
+      'headers',
+      'unixfs-read',
+    ].map((name) => readFileSync(new URL(`../../src/storage/${name}.ts`, import.meta.url), 'utf8'));
+    const thrown = sources.flatMap((text) =>
+      [...text.matchAll(/'(storage\.[a-z_]+)'/g)].map(([, code]) => code),
+    );
+    expect(thrown.length).toBeGreaterThan(10);
+    for (const code of thrown) expect(STORAGE_ERRORS).toHaveProperty([code]);
+  });
+});
