@@ -3,9 +3,40 @@
  * generation ceremony, and the sealing of payloads. Pure: bytes in, bytes out; randomness is an argument.
  * Formats: docs/format/abe.md and docs/format/policy.md. What holds under which assumptions: SECURITY.md.
  */
+
+export {
+  type DkgBlame,
+  type DkgConfig,
+  type DkgEffect,
+  type DkgInput,
+  type DkgResult,
+  type DkgState,
+  type DkgStep,
+  startDkg,
+  stepDkg,
+} from './dkg/ceremony.ts';
 export { ABE_ERROR, type AbeErrorCode } from './errors.ts';
 export { openGroup } from './group/index.ts';
 export type { BackendName, G1, G2, Group, GT, SecretScalar } from './group/types.ts';
+export {
+  CHUNKS_MAX,
+  type ChunkOpener,
+  chunkOpener,
+  chunkRange,
+  openPayloadBytes,
+  SEALED_CHUNK_BYTES,
+  type SealPayloadOptions,
+  sealedSize,
+  sealPayloadBytes,
+} from './payload/bytes.ts';
+export {
+  CHUNK_BYTES,
+  dataKeyCommitment,
+  PAYLOAD_ID_BYTES,
+  type PayloadName,
+  PREAMBLE_BYTES,
+} from './payload/preamble.ts';
+export { openPayload, sealPayload } from './payload/stream.ts';
 export * from './policy/index.ts';
 export {
   decodeHeader,
