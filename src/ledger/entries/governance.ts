@@ -1,0 +1,115 @@
+/** ShareEpoch, Proposal, Approval, Reconfig, Evidence: what no member decides alone. */
+import { EVIDENCE_BYTES_MAX, GROUP_ELEMENT_BYTES_MAX, MEMBERS_MAX } from './bounds.ts';
+import { bytes32, bytes64, count, member, time } from './common.ts';
+import {
+  bytesBetween,
+  type Decode,
+  distinct,
+  integer,
+  list,
+  malformed,
+  map,
+  nullable,
+  oneOf,
+} from './fields.ts';
+import { type GenesisOperator, genesisOperator, type Member, memberRecord } from './members.ts';
+import { type AttributeSet, attributeSet, type RegistryPut, registryPut } from './subjects.ts';
+
+/** The outcome of a key ceremony among `members`, in the order of their share points 1, 2, ... */
+export interface ShareEpoch {
+  readonly shareEpoch: number;
+  readonly threshold: number;
+  readonly members: readonly string[];
+  readonly mpk: Uint8Array;
+  readonly commitments: readonly Uint8Array[];
+  readonly transcript: Uint8Array;
+}
+
+/** A hospital that joins. `proof` is its validator key's signature over `admissionMessage`. */
+export interface Admission {
+  readonly member: Member;
+  /** Its first operator, who enrols everybody else. */
+  readonly operator: GenesisOperator;
+  readonly proof: Uint8Array;
+}
+
+/** Adds one member or removes one. */
+export interface Reconfig {
+  readonly add: Admission | null;
+  readonly remove: string | null;
+}
+
+/** Lets a validator lead again after Evidence. */
+export interface EligibilityClear {
+  readonly member: string;
+}
+
+export type Proposal =
+  | { readonly kind: 'RegistryPut'; readonly body: RegistryPut; readonly until: number }
+  | { readonly kind: 'AttributeSet'; readonly body: AttributeSet; readonly until: number }
+  | { readonly kind: 'Reconfig'; readonly body: Reconfig; readonly until: number }
+  | { readonly kind: 'EligibilityClear'; readonly body: EligibilityClear; readonly until: number };
+
+export interface Approval {
+  readonly proposal: Uint8Array;
+}
+
+export interface Evidence {
+  readonly first: Uint8Array;
+  readonly second: Uint8Array;
+}
+
+export const shareEpoch: Decode<ShareEpoch> = (value, path) => {
+  const body = map<ShareEpoch>({
+    shareEpoch: count,
+    threshold: integer(1, MEMBERS_MAX),
+    members: distinct(list(member, 1, MEMBERS_MAX)),
+    mpk: bytesBetween(1, GROUP_ELEMENT_BYTES_MAX),
+    commitments: list(bytesBetween(1, GROUP_ELEMENT_BYTES_MAX), 1, MEMBERS_MAX),
+    transcript: bytes32,
+  })(value, path);
+  if (body.commitments.length !== body.members.length) malformed(path, 'one commitment for each member');
+  return body;
+};
+
+const admission: Decode<Admission> = map<Admission>({
+  member: memberRecord,
+  operator: genesisOperator,
+  proof: bytes64,
+});
+
+const reconfig: Decode<Reconfig> = (value, path) => {
+  const body = map<Reconfig>({ add: nullable(admission), remove: nullable(member) })(value, path);
+  if ((body.add === null) === (body.remove === null)) malformed(path, 'either add or remove');
+  return body;
+};
+
+const eligibilityClear: Decode<EligibilityClear> = map<EligibilityClear>({ member });
+
+const head = map<{ kind: Proposal['kind']; body: unknown; until: number }>({
+  kind: oneOf('RegistryPut', 'AttributeSet', 'Reconfig', 'EligibilityClear'),
+  body: (value) => value,
+  until: time,
+});
+
+export const proposal: Decode<Proposal> = (value, path) => {
+  const { kind, body, until } = head(value, path);
+  const at = `${path}.body`;
+  switch (kind) {
+    case 'RegistryPut':
+      return { kind, body: registryPut(body, at), until };
+    case 'AttributeSet':
+      return { kind, body: attributeSet(body, at), until };
+    case 'Reconfig':
+      return { kind, body: reconfig(body, at), until };
+    case 'EligibilityClear':
+      return { kind, body: eligibilityClear(body, at), until };
+  }
+};
+
+export const approval: Decode<Approval> = map<Approval>({ proposal: bytes32 });
+
+export const evidence: Decode<Evidence> = map<Evidence>({
+  first: bytesBetween(1, EVIDENCE_BYTES_MAX),
+  second: bytesBetween(1, EVIDENCE_BYTES_MAX),
+});

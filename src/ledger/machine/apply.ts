@@ -1,0 +1,206 @@
+/**
+ * The state machine: one block at a time, transaction by transaction, each wholly or not at all. Pure: the same
+ * state and the same block give the same leaves and the same changes on every machine for ever. It reads no clock,
+ * draws no randomness and waits for nothing (test/ledger/machine/pure.test.ts scans these files).
+ */
+import { equalBytes, toHex } from '../../codec/bytes.ts';
+import { CodedError } from '../../codec/errors.ts';
+import { EXPIRY_AHEAD_MS_MAX } from '../entries/bounds.ts';
+import type { EntryBodies, EntryType } from '../entries/kinds.ts';
+import { encodeLeaf, entryId } from '../entries/leaf.ts';
+import { type ParsedRequest, signedMessage, type Transaction } from '../entries/transaction.ts';
+import { access, breakGlass, breakGlassReview } from './access.ts';
+import { consentAnswer, consentRequest, consentRevoke } from './consent.ts';
+import { approval, evidence, proposal } from './governance.ts';
+import { keyExtend, keyIssue } from './keys.ts';
+import { memberPut } from './members.ts';
+import { destroyed, erase, policyChange, recordPut, stored } from './records.ts';
+import { refuse } from './refusal.ts';
+import type { MachineHost, Rule, RuleContext } from './rule.ts';
+import { fieldKeyPut, indexCommit, search } from './search.ts';
+import { shareEpoch } from './shares.ts';
+import { type ChainState, Overlay, STATE, type StateChange, type StateView } from './state.ts';
+import { attributeEnd, attributeSet, subjectKeyPut, subjectPut, subjectRevoke } from './subjects.ts';
+
+const RULES: { readonly [K in EntryType]: Rule<K> } = {
+  MemberPut: memberPut,
+  SubjectPut: subjectPut,
+  SubjectKeyPut: subjectKeyPut,
+  AttributeSet: attributeSet,
+  AttributeEnd: attributeEnd,
+  SubjectRevoke: subjectRevoke,
+  KeyIssue: keyIssue,
+  KeyExtend: keyExtend,
+  RecordPut: recordPut,
+  PolicyChange: policyChange,
+  Erase: erase,
+  Access: access,
+  ConsentRequest: consentRequest,
+  ConsentAnswer: consentAnswer,
+  ConsentRevoke: consentRevoke,
+  BreakGlass: breakGlass,
+  BreakGlassReview: breakGlassReview,
+  FieldKeyPut: fieldKeyPut,
+  Search: search,
+  IndexCommit: indexCommit,
+  Stored: stored,
+  Destroyed: destroyed,
+  ShareEpoch: shareEpoch,
+  Proposal: proposal,
+  Approval: approval,
+  Evidence: evidence,
+};
+
+/** Most expired nonces that one block removes, oldest first: a long halt must not make one block slow. */
+export const NONCE_SWEEP_MAX = 8192;
+
+/** Where a block stands. */
+export interface BlockContext {
+  readonly height: number;
+  /** Block time in milliseconds. */
+  readonly time: number;
+  /** Entries in the log before this block. */
+  readonly firstIndex: number;
+}
+
+/** An entry's bytes and its id (the RFC 6962 leaf hash). */
+export interface AppliedLeaf {
+  readonly bytes: Uint8Array;
+  readonly id: Uint8Array;
+}
+
+/** What became of one transaction: its entries, or the code it was refused with. */
+export type TransactionOutcome =
+  | { readonly ok: true; readonly leaves: readonly AppliedLeaf[] }
+  | { readonly ok: false; readonly code: string; readonly message: string };
+
+export interface BlockOutcome {
+  readonly changes: readonly StateChange[];
+  /** Entries of all transactions that were not refused, in order. */
+  readonly leaves: readonly AppliedLeaf[];
+  /** One for each transaction, in order. */
+  readonly outcomes: readonly TransactionOutcome[];
+}
+
+function chainOf(view: StateView): ChainState {
+  const chain = view.get(STATE.chain);
+  if (chain === undefined) throw new Error('the state has no chain: apply the genesis first');
+  return chain;
+}
+
+/**
+ * Executes a block on top of `base`, which is not changed. Refused transactions leave no trace; whether a block
+ * with one is acceptable is the caller's rule.
+ */
+export function applyBlock(
+  base: StateView,
+  block: BlockContext,
+  requests: readonly ParsedRequest[],
+  host: MachineHost,
+): BlockOutcome {
+  const state = new Overlay(base);
+  const { height, time } = block;
+  const before = chainOf(base);
+  if (height !== before.height + 1 || time <= before.time) {
+    throw new Error(
+      `expected block ${before.height + 1} later than ${before.time}, got ${height} at ${time}`,
+    );
+  }
+  for (const key of state.expiredNonces(time, NONCE_SWEEP_MAX)) state.remove(key);
+  const pending = state.get(STATE.validators(before.validatorEpoch + 1));
+  const validatorEpoch = before.validatorEpoch + (pending !== undefined && pending.from <= height ? 1 : 0);
+  state.set(STATE.chain, { ...before, height, time, validatorEpoch });
+
+  const leaves: AppliedLeaf[] = [];
+  const outcomes = requests.map((request): TransactionOutcome => {
+    const outcome = applyTransaction(
+      state,
+      request,
+      { ...block, firstIndex: block.firstIndex + leaves.length },
+      host,
+    );
+    if (outcome.ok) leaves.push(...outcome.leaves);
+    return outcome;
+  });
+  return { changes: state.changes(), leaves, outcomes };
+}
+
+/** Executes one transaction in `state`, whose chain entry is of this block; a refused one is rolled back. */
+export function applyTransaction(
+  state: Overlay,
+  request: ParsedRequest,
+  block: BlockContext,
+  host: MachineHost,
+): TransactionOutcome {
+  const mark = state.mark();
+  try {
+    return { ok: true, leaves: execute(state, request, block, host) };
+  } catch (error) {
+    state.rollback(mark);
+    // Rules refuse with codes; anything else is a fault of this program and must not look like a refusal.
+    if (!(error instanceof CodedError)) throw error;
+    return { ok: false, code: error.code, message: error.message };
+  }
+}
+
+function execute(
+  state: Overlay,
+  request: ParsedRequest,
+  { height, time, firstIndex }: BlockContext,
+  host: MachineHost,
+): readonly AppliedLeaf[] {
+  const { transaction } = request;
+  const chain = chainOf(state);
+  checkEnvelope(state, chain, request, time);
+  const signer = { id: toHex(transaction.subject), bytes: transaction.subject };
+  checkSigner(state, request, host);
+  const context: RuleContext = { state, signer, chain, host, height, time };
+  const leaves: AppliedLeaf[] = [];
+  for (const item of transaction.bodies.keys()) {
+    const { result, withId } = applyItem(context, transaction, item);
+    const tx = item === 0 ? request.tx : request.id;
+    const bytes = encodeLeaf({ height, index: firstIndex + item, time, tx, item, result: { ...result } });
+    const id = entryId(bytes);
+    withId?.(id, toHex(id));
+    leaves.push({ bytes, id });
+  }
+  const { nonce, expiresAt } = transaction;
+  state.set(STATE.nonce(signer.id, toHex(nonce)), { id: request.id, expiresAt, index: firstIndex });
+  return leaves;
+}
+
+function applyItem(context: RuleContext, transaction: Transaction, item: number) {
+  const rule = RULES[transaction.type] as Rule<EntryType>;
+  return rule(context, transaction.bodies[item] as EntryBodies[EntryType]);
+}
+
+/**
+ * Throws unless the transaction may stand in a block of `time`: its chain, its end, its nonce. The same predicate
+ * serves the pool, the proposal and the vote.
+ */
+export function checkEnvelope(
+  view: StateView,
+  chain: ChainState,
+  { transaction, id }: Pick<ParsedRequest, 'transaction' | 'id'>,
+  time: number,
+): void {
+  const { chainId, expiresAt, subject, nonce } = transaction;
+  if (chainId !== chain.chainId) refuse('tx.chain');
+  const known = view.get(STATE.nonce(toHex(subject), toHex(nonce)));
+  if (known !== undefined) refuse(equalBytes(known.id, id) ? 'tx.duplicate' : 'tx.nonce_reused');
+  if (expiresAt <= time || expiresAt > time + EXPIRY_AHEAD_MS_MAX) refuse('tx.expiry', { time });
+}
+
+/** Throws unless an active key of an active subject signed the transaction. */
+export function checkSigner(
+  view: StateView,
+  { transaction, tx, sig }: Pick<ParsedRequest, 'transaction' | 'tx' | 'sig'>,
+  host: MachineHost,
+): void {
+  const subject = view.get(STATE.subject(toHex(transaction.subject)));
+  if (subject === undefined || subject.revoked)
+    refuse(subject === undefined ? 'tx.signer' : 'subject.revoked');
+  const key = subject.keys[transaction.keyIx];
+  if (key === undefined || key.retired) refuse('tx.signer');
+  if (!host.verifies(key, signedMessage(tx), sig)) refuse('tx.signature');
+}

@@ -1,0 +1,152 @@
+/** Proposal, Approval, Evidence: what a majority or a quorum of members decides, and who may lead. */
+
+import { withLabel } from '../../abe/policy/index.ts';
+import { toHex } from '../../codec/bytes.ts';
+import { MEMBERS_MAX, MEMBERS_MIN, PROPOSAL_MS_MAX } from '../entries/bounds.ts';
+import type { EligibilityClear, Proposal, Reconfig } from '../entries/governance.ts';
+import { toLabelEntry, toLabelSpec } from '../entries/labels.ts';
+import type { RegistryPut } from '../entries/subjects.ts';
+import { admitMember, checkAdmission, removeMember } from './membership.ts';
+import { registryOf } from './policies.ts';
+import { majorityOf, quorumOf } from './quorum.ts';
+import { refuse } from './refusal.ts';
+import { requireRight } from './rights.ts';
+import { NOTHING, type Rule, type RuleContext } from './rule.ts';
+import { type ProposalState, STATE } from './state.ts';
+import { checkShared, grantShared } from './subjects.ts';
+
+/** Approvals that a proposal of `kind` needs among the members of now. */
+function needed({ state }: RuleContext, kind: Proposal['kind']): number {
+  const n = (state.get(STATE.members) ?? []).length;
+  return kind === 'Reconfig' ? quorumOf(n) : majorityOf(n);
+}
+
+/** Adds labels and values; throws `policy.registry` when something fixed for ever would change. */
+function putLabels({ state }: RuleContext, body: RegistryPut): void {
+  const labels = [...(state.get(STATE.labels) ?? [])];
+  let registry = registryOf(state);
+  for (const entry of body.labels) {
+    registry = withLabel(registry, toLabelSpec(entry));
+    const spec = registry.get(entry.label);
+    if (spec !== undefined) state.set(STATE.label(entry.label), toLabelEntry(spec));
+    if (!labels.includes(entry.label)) labels.push(entry.label);
+  }
+  // Written even when only values were added: the list's identity names the registry.
+  state.set(STATE.labels, labels);
+}
+
+function checkReconfig(context: RuleContext, body: Reconfig): void {
+  const { state, chain } = context;
+  if (state.get(STATE.validators(chain.validatorEpoch + 1)) !== undefined) refuse('reconfig.pending');
+  const members = state.get(STATE.members) ?? [];
+  const n = members.length + (body.add === null ? -1 : 1);
+  if (n < MEMBERS_MIN || n > MEMBERS_MAX) refuse('reconfig.members');
+  if (body.add !== null) checkAdmission(context, body.add);
+  else if (body.remove === null || !members.includes(body.remove)) refuse('member.unknown');
+}
+
+function checkClear({ state }: RuleContext, { member }: EligibilityClear): void {
+  if (state.get(STATE.eligibility(member)) === undefined) refuse('member.unknown');
+}
+
+/** Throws unless the proposal could take effect now; asked before it is voted on. */
+function checkProposal(context: RuleContext, proposal: Proposal): void {
+  switch (proposal.kind) {
+    case 'RegistryPut': {
+      let registry = registryOf(context.state);
+      for (const entry of proposal.body.labels) registry = withLabel(registry, toLabelSpec(entry));
+      return;
+    }
+    case 'AttributeSet':
+      checkShared(context, proposal.body);
+      return;
+    case 'Reconfig':
+      checkReconfig(context, proposal.body);
+      return;
+    case 'EligibilityClear':
+      checkClear(context, proposal.body);
+      return;
+  }
+}
+
+/** Gives effect to an approved proposal, checked against the state of now. */
+function enact(context: RuleContext, proposal: Proposal): void {
+  switch (proposal.kind) {
+    case 'RegistryPut':
+      putLabels(context, proposal.body);
+      return;
+    case 'AttributeSet':
+      grantShared(context, proposal.body);
+      return;
+    case 'Reconfig': {
+      checkReconfig(context, proposal.body);
+      const { add, remove } = proposal.body;
+      if (add !== null) admitMember(context, add);
+      if (remove !== null) removeMember(context, remove);
+      return;
+    }
+    case 'EligibilityClear':
+      checkClear(context, proposal.body);
+      context.state.remove(STATE.eligibility(proposal.body.member));
+      return;
+  }
+}
+
+/** Enacts `proposal` once enough of today's members approved. */
+function tally(context: RuleContext, proposal: ProposalState): ProposalState {
+  const members = context.state.get(STATE.members) ?? [];
+  const count = proposal.approvals.filter((member) => members.includes(member)).length;
+  if (count < needed(context, proposal.kind)) return proposal;
+  enact(context, proposal);
+  return { ...proposal, executed: true };
+}
+
+export const proposal: Rule<'Proposal'> = (context, body) => {
+  const { state, time } = context;
+  const own = requireRight(context, ['operator']);
+  if (body.until <= time || body.until > time + PROPOSAL_MS_MAX) refuse('proposal.until');
+  checkProposal(context, body);
+  const next = tally(context, { ...body, approvals: [own], executed: false });
+  return {
+    result: { approvals: 1, executed: next.executed },
+    withId: (_, id) => state.set(STATE.proposal(id), next),
+  };
+};
+
+export const approval: Rule<'Approval'> = (context, body) => {
+  const { state, time } = context;
+  const own = requireRight(context, ['operator']);
+  const key = STATE.proposal(toHex(body.proposal));
+  const before = state.get(key);
+  if (before === undefined) refuse('proposal.unknown');
+  if (before.executed || before.until <= time) refuse('proposal.closed');
+  if (before.approvals.includes(own)) refuse('proposal.approved');
+  const next = tally(context, { ...before, approvals: [...before.approvals, own] });
+  state.set(key, next);
+  return { result: { approvals: next.approvals.length, executed: next.executed } };
+};
+
+/** Epochs back, the current one counted, from which evidence is taken: older keys may have been given up. */
+const EVIDENCE_EPOCHS = 2;
+
+/** Bars a validator from leading; it keeps its vote, since quorums never shrink. */
+export const evidence: Rule<'Evidence'> = (context, body) => {
+  const { state, chain, host, height } = context;
+  requireRight(context, ['operator']);
+  const validatorsOf = (epoch: number): readonly Uint8Array[] | undefined =>
+    epoch > chain.validatorEpoch || epoch <= chain.validatorEpoch - EVIDENCE_EPOCHS
+      ? undefined
+      : state.get(STATE.validators(epoch))?.validators.map(({ key }) => key);
+  const culprit = host.culpritOf(body.first, body.second, validatorsOf);
+  if (culprit === undefined) refuse('evidence.invalid');
+  const validators = state.get(STATE.validators(culprit.epoch))?.validators ?? [];
+  const hex = toHex(culprit.key);
+  const member = validators.find(({ key }) => toHex(key) === hex)?.member;
+  if (member === undefined) refuse('evidence.invalid');
+  const once = STATE.evidence(member, culprit.height);
+  if (state.get(once) !== undefined) refuse('evidence.known');
+  state.set(once, { height });
+  if (state.get(STATE.eligibility(member)) === undefined)
+    state.set(STATE.eligibility(member), { since: height });
+  return { result: NOTHING };
+};

@@ -1,0 +1,60 @@
+/** The ledger's state machine: pure functions from a state and a block to leaves and changes. */
+export {
+  type AppliedLeaf,
+  applyBlock,
+  applyTransaction,
+  type BlockContext,
+  type BlockOutcome,
+  checkEnvelope,
+  checkSigner,
+  NONCE_SWEEP_MAX,
+  type TransactionOutcome,
+} from './apply.ts';
+export {
+  type DecidedEntry,
+  decideAccess,
+  decideAccesses,
+  decideBreakGlass,
+  decideKey,
+  decideSearch,
+  type KeyUse,
+  type KeyVerdict,
+  type RecordUse,
+  type ReleaseReason,
+  type ReleaseVerdict,
+  type SearchUse,
+  stillInForce,
+} from './decision.ts';
+export { applyGenesis } from './genesis.ts';
+export { consentAttribute, heldAttributes, holds } from './holding.ts';
+export { RECONFIG_DELAY } from './membership.ts';
+export { registryOf } from './policies.ts';
+export { faultBound, majorityOf, quorumOf } from './quorum.ts';
+export { REFUSALS, type RefusalCode } from './refusal.ts';
+export { hasRight, RIGHTS, type Right, rightAttribute } from './rights.ts';
+export type { Culprit, MachineHost } from './rule.ts';
+export {
+  type AttributeState,
+  type BreakGlassState,
+  type BudgetState,
+  type ChainState,
+  type ConsentState,
+  type DeadState,
+  EMPTY_STATE,
+  type FieldState,
+  type IndexNoState,
+  type IndexState,
+  type KeyState,
+  type MemberState,
+  type NonceState,
+  Overlay,
+  type ProposalState,
+  type RecordState,
+  type ShareState,
+  STATE,
+  type StateChange,
+  type StateKey,
+  type StateView,
+  type SubjectState,
+  type ValidatorsState,
+} from './state.ts';

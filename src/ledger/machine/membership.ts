@@ -1,0 +1,84 @@
+/** Who belongs to the consortium: the genesis members, admission, leaving, and the validators of each epoch. */
+import { toHex } from '../../codec/bytes.ts';
+import { checkPublicKey } from '../../codec/signature.ts';
+import type { Admission } from '../entries/governance.ts';
+import type { GenesisOperator, Member } from '../entries/members.ts';
+import { admissionMessage } from '../entries/proofs.ts';
+import { setAttribute } from './holding.ts';
+import { refuse } from './refusal.ts';
+import { rightAttribute } from './rights.ts';
+import type { RuleContext } from './rule.ts';
+import { type Overlay, STATE } from './state.ts';
+
+/** Heights after the one that decides at which a new validator set votes first (ledger-security 26). */
+export const RECONFIG_DELAY = 2;
+
+/** The member and its first operator, who holds `<member>/right:operator`. Keys were checked by the caller. */
+export function enrolMember(
+  state: Overlay,
+  member: Member,
+  operator: GenesisOperator,
+  index: number,
+  time: number,
+): void {
+  const id = toHex(operator.subject);
+  state.set(STATE.member(member.id), { ...member, index });
+  state.set(STATE.subject(id), {
+    member: member.id,
+    kind: 'person',
+    custody: 'client',
+    keys: [{ alg: operator.key.alg, key: operator.key.key, retired: false }],
+    hpkeKey: operator.hpkeKey,
+    generation: 0,
+    revoked: false,
+  });
+  setAttribute(state, id, rightAttribute(member.id, 'operator'), null, time);
+}
+
+function membersOf(state: Overlay): readonly Member[] {
+  return (state.get(STATE.members) ?? []).map((id) => {
+    const member = state.get(STATE.member(id));
+    if (member === undefined) throw new Error(`state damaged: member ${id} is listed and absent`);
+    return member;
+  });
+}
+
+export function checkAdmission({ state, chain, host }: RuleContext, admission: Admission): void {
+  const { member, operator, proof } = admission;
+  const present = membersOf(state);
+  const validatorKey = { alg: 'ed25519', key: member.validatorKey } as const;
+  checkPublicKey(validatorKey);
+  checkPublicKey(operator.key);
+  const taken = (one: Member): boolean =>
+    one.id === member.id || toHex(one.validatorKey) === toHex(member.validatorKey);
+  if (present.some(taken) || operator.member !== member.id) refuse('reconfig.members');
+  if (state.get(STATE.subject(toHex(operator.subject))) !== undefined) refuse('subject.exists');
+  if (!host.verifies(validatorKey, admissionMessage(chain.chainId, member, operator), proof)) {
+    refuse('subject.proof');
+  }
+}
+
+export function admitMember(context: RuleContext, { member, operator }: Admission): void {
+  const { state, time } = context;
+  const index = 1 + Math.max(...membersOf(state).map(({ id }) => state.get(STATE.member(id))?.index ?? 0));
+  enrolMember(state, member, operator, index, time);
+  state.set(STATE.members, [...(state.get(STATE.members) ?? []), member.id]);
+  scheduleValidators(context);
+}
+
+/** Its subjects stay enrolled and lose the rights that only a member gives. */
+export function removeMember(context: RuleContext, id: string): void {
+  const { state } = context;
+  state.set(
+    STATE.members,
+    (state.get(STATE.members) ?? []).filter((one) => one !== id),
+  );
+  state.remove(STATE.member(id));
+  scheduleValidators(context);
+}
+
+/** The members of now vote from two heights on. */
+function scheduleValidators({ state, chain, height }: RuleContext): void {
+  const validators = membersOf(state).map(({ id, validatorKey }) => ({ member: id, key: validatorKey }));
+  state.set(STATE.validators(chain.validatorEpoch + 1), { from: height + RECONFIG_DELAY, validators });
+}

@@ -1,0 +1,50 @@
+/** Rights: attributes of the reserved label `right`, qualified by the member they are for (docs/entries.md). */
+import { holds } from './holding.ts';
+import { refuse } from './refusal.ts';
+import type { RuleContext } from './rule.ts';
+import { STATE, type StateView } from './state.ts';
+
+export const RIGHTS = [
+  'operator',
+  'registrar',
+  'author',
+  'indexer',
+  'privacy',
+  'emergency',
+  'auditor',
+] as const;
+export type Right = (typeof RIGHTS)[number];
+
+export const RIGHT_LABEL = 'right';
+
+/** Printed attribute of a right. */
+export function rightAttribute(member: string, right: Right): string {
+  return `${member}/${RIGHT_LABEL}:${right}`;
+}
+
+/** Whether `subject` may use `right` for its own member at `time`: it holds the right, or `operator`. */
+export function hasRight(view: StateView, subject: string, right: Right, time: number): boolean {
+  const member = view.get(STATE.subject(subject))?.member;
+  if (member === undefined) return false;
+  return (
+    holds(view, subject, rightAttribute(member, right), time) ||
+    holds(view, subject, rightAttribute(member, 'operator'), time)
+  );
+}
+
+/**
+ * The signer's member, if the signer has one of `rights` for it and it is `member` (any, when that is left out).
+ * A member that has left the consortium has no rights.
+ */
+export function requireRight(context: RuleContext, rights: readonly Right[], member?: string): string {
+  const { state, signer, time } = context;
+  const own = state.get(STATE.subject(signer.id))?.member;
+  const isOwn = own !== undefined && (member === undefined || own === member);
+  if (!isOwn || state.get(STATE.member(own)) === undefined) {
+    refuse('right.missing', { right: rights[0], ...(member === undefined ? {} : { member }) });
+  }
+  if (!rights.some((right) => hasRight(state, signer.id, right, time))) {
+    refuse('right.missing', { right: rights[0], member: own });
+  }
+  return own;
+}

@@ -1,0 +1,50 @@
+/** ShareEpoch: the members confirm one outcome of a key ceremony before any key is issued under it. */
+import { equalBytes } from '../../codec/bytes.ts';
+import { encodeCbor } from '../../codec/cbor.ts';
+import { sha256 } from '../../codec/hash.ts';
+import type { ShareEpoch } from '../entries/governance.ts';
+import { quorumOf } from './quorum.ts';
+import { refuse } from './refusal.ts';
+import { requireRight } from './rights.ts';
+import type { Rule, RuleContext } from './rule.ts';
+import { STATE } from './state.ts';
+
+/** The next epoch, among members of the consortium, with the quorum as threshold and the same master key. */
+function checkCeremony({ state }: RuleContext, body: ShareEpoch, current: number | null): void {
+  const expected = current === null ? 0 : current + 1;
+  if (body.shareEpoch !== expected) refuse('share.epoch', { expected });
+  const members = state.get(STATE.members) ?? [];
+  const isAmong = body.members.every((member) => members.includes(member));
+  const isWhole = current !== null || body.members.length === members.length;
+  const fits = isAmong && isWhole && body.threshold === quorumOf(body.members.length);
+  if (!fits) refuse('share.members');
+  const before = current === null ? undefined : state.get(STATE.share(current));
+  if (before !== undefined && !equalBytes(before.mpk, body.mpk)) refuse('share.mpk_changed');
+}
+
+/**
+ * Counts a member's confirmation; its latest counts when a ceremony was repeated. In force once all listed members
+ * (the first epoch) or a quorum of them (later epochs) confirmed equal bodies.
+ */
+export const shareEpoch: Rule<'ShareEpoch'> = (context, body) => {
+  const { state, time } = context;
+  const own = requireRight(context, ['operator']);
+  const chain = state.get(STATE.chain);
+  if (chain === undefined) throw new Error('state damaged: no chain');
+  checkCeremony(context, body, chain.shareEpoch);
+  if (!body.members.includes(own)) refuse('share.members');
+  const hash = sha256(encodeCbor(body));
+  state.set(STATE.shareConfirmation(body.shareEpoch, own), hash);
+  const confirmations = body.members.filter((member) => {
+    const confirmed = state.get(STATE.shareConfirmation(body.shareEpoch, member));
+    return confirmed !== undefined && equalBytes(confirmed, hash);
+  });
+  const needed = chain.shareEpoch === null ? body.members.length : quorumOf(body.members.length);
+  const active = confirmations.length >= needed;
+  if (active) {
+    state.set(STATE.share(body.shareEpoch), { ...body, confirmations, time });
+    state.set(STATE.chain, { ...chain, shareEpoch: body.shareEpoch, threshold: body.threshold });
+    for (const member of body.members) state.remove(STATE.shareConfirmation(body.shareEpoch, member));
+  }
+  return { result: { confirmations: confirmations.length, active } };
+};

@@ -1,0 +1,268 @@
+/**
+ * The replicated state: a map from text keys to values (docs/entries.md, "State"). Here are the keys, the types
+ * of their values, and the overlay in which a block is executed before anybody votes on it. Values are treated
+ * as immutable: a change is a new value under the key.
+ */
+import type { PublicKey } from '../../codec/signature.ts';
+import type { GateMode, Purpose } from '../entries/common.ts';
+import type { Proposal, ShareEpoch } from '../entries/governance.ts';
+import type { LabelEntry } from '../entries/labels.ts';
+import type { Member } from '../entries/members.ts';
+import type { FieldKeyPut } from '../entries/search.ts';
+import type { Custody, SubjectKind } from '../entries/subjects.ts';
+
+declare const value: unique symbol;
+/** A state key that knows the type of its value. */
+export type StateKey<T> = string & { readonly [value]: T };
+
+export interface ChainState {
+  readonly chainId: string;
+  /** Time of the last block in milliseconds. */
+  readonly time: number;
+  readonly height: number;
+  /** Authorities whose parts open a header; the PBFT quorum of the share epoch's members. */
+  readonly threshold: number;
+  readonly validatorEpoch: number;
+  /** null until the first key ceremony is confirmed. */
+  readonly shareEpoch: number | null;
+}
+
+export interface MemberState extends Member {
+  readonly index: number;
+}
+
+export interface SubjectKey extends PublicKey {
+  readonly retired: boolean;
+}
+
+export interface SubjectState {
+  readonly member: string;
+  readonly kind: SubjectKind;
+  readonly custody: Custody;
+  readonly keys: readonly SubjectKey[];
+  readonly hpkeKey: Uint8Array;
+  readonly generation: number;
+  readonly revoked: boolean;
+}
+
+export interface AttributeState {
+  readonly until: number | null;
+  readonly ended: boolean;
+}
+
+export interface KeyState {
+  readonly subject: Uint8Array;
+  readonly generation: number;
+  readonly shareEpoch: number;
+  readonly attributes: readonly string[];
+}
+
+export interface RecordState {
+  readonly custodian: string;
+  readonly author: Uint8Array;
+  readonly version: number;
+  /** null for field keys, which have no payload. */
+  readonly cid: string | null;
+  readonly bytes: number;
+  readonly headerHash: Uint8Array;
+  readonly policy: Uint8Array;
+  readonly gate: GateMode;
+  readonly patient: Uint8Array | null;
+  /** null for field keys. */
+  readonly commitment: Uint8Array | null;
+  /** null for field keys, which stand in no index. */
+  readonly indexNo: number | null;
+  readonly indexed: boolean;
+  readonly erased: boolean;
+  readonly time: number;
+}
+
+export interface IndexNoState {
+  readonly record: Uint8Array;
+  readonly dead: boolean;
+}
+
+export interface DeadState {
+  readonly count: number;
+  readonly digest: Uint8Array;
+}
+
+export interface IndexState {
+  readonly seq: number;
+  readonly manifestHash: Uint8Array;
+  readonly covered: number;
+  readonly time: number;
+}
+
+export interface FieldState extends FieldKeyPut {
+  readonly time: number;
+}
+
+export interface BudgetState {
+  /** Whole days since 1970-01-01 UTC. */
+  readonly day: number;
+  readonly used: number;
+  readonly epoch: number;
+  readonly usedEpoch: number;
+}
+
+export interface ConsentState {
+  readonly patient: Uint8Array;
+  readonly grantee: Uint8Array;
+  readonly until: number;
+  readonly purpose: Purpose;
+  readonly state: 'requested' | 'accepted' | 'rejected' | 'revoked';
+}
+
+export interface BreakGlassState {
+  readonly subject: Uint8Array;
+  readonly record: Uint8Array;
+  readonly version: number;
+  readonly state: 'open' | 'justified' | 'unjustified';
+  readonly time: number;
+}
+
+export type ProposalState = Proposal & {
+  readonly approvals: readonly string[];
+  readonly executed: boolean;
+};
+
+export interface ShareState extends ShareEpoch {
+  readonly confirmations: readonly string[];
+  readonly time: number;
+}
+
+export interface ValidatorsState {
+  /** First height that this set votes on. */
+  readonly from: number;
+  readonly validators: readonly { readonly member: string; readonly key: Uint8Array }[];
+}
+
+export interface NonceState {
+  readonly id: Uint8Array;
+  readonly expiresAt: number;
+  /** Place in the log of the transaction's first entry. */
+  readonly index: number;
+}
+
+export interface EligibilityState {
+  /** Height of the Evidence entry. */
+  readonly since: number;
+}
+
+/** That a contradiction at one height was punished: it counts once. */
+export interface EvidenceState {
+  readonly height: number;
+}
+
+const key = <T>(text: string): StateKey<T> => text as StateKey<T>;
+
+/** Every key of the state. Ids are given as lower-case hexadecimal. */
+export const STATE = {
+  chain: key<ChainState>('chain'),
+  /** Ids of the members in index order. */
+  members: key<readonly string[]>('members'),
+  /** `issuer/label` or `label` of every registered label, in order of registration. */
+  labels: key<readonly string[]>('labels'),
+  member: (id: string) => key<MemberState>(`member/${id}`),
+  validators: (epoch: number) => key<ValidatorsState>(`validators/${epoch}`),
+  eligibility: (member: string) => key<EligibilityState>(`eligibility/${member}`),
+  evidence: (member: string, height: number) => key<EvidenceState>(`evidence/${member}/${height}`),
+  share: (epoch: number) => key<ShareState>(`share/${epoch}`),
+  shareConfirmation: (epoch: number, member: string) =>
+    key<Uint8Array>(`share-confirmation/${epoch}/${member}`),
+  label: (name: string) => key<LabelEntry>(`label/${name}`),
+  subject: (id: string) => key<SubjectState>(`subject/${id}`),
+  attribute: (subject: string, attribute: string) => key<AttributeState>(`attribute/${subject}/${attribute}`),
+  /** Attributes of a subject that were set and not ended (expired ones included), sorted. */
+  held: (subject: string) => key<readonly string[]>(`held/${subject}`),
+  key: (id: string) => key<KeyState>(`key/${id}`),
+  record: (id: string) => key<RecordState>(`record/${id}`),
+  counter: (member: string) => key<number>(`counter/${member}`),
+  indexNo: (member: string, number: number) => key<IndexNoState>(`indexno/${member}/${number}`),
+  dead: (member: string) => key<DeadState>(`dead/${member}`),
+  index: (member: string) => key<IndexState>(`index/${member}`),
+  field: (member: string, field: string) => key<FieldState>(`field/${member}/${field}`),
+  budget: (subject: string, member: string, field: string) =>
+    key<BudgetState>(`budget/${subject}/${member}/${field}`),
+  consent: (id: string) => key<ConsentState>(`consent/${id}`),
+  /** Ids of the consents of one pair that were accepted and not revoked. */
+  consents: (patient: string, grantee: string) =>
+    key<readonly Uint8Array[]>(`consents/${patient}/${grantee}`),
+  breakGlass: (id: string) => key<BreakGlassState>(`break-glass/${id}`),
+  proposal: (id: string) => key<ProposalState>(`proposal/${id}`),
+  nonce: (subject: string, nonce: string) => key<NonceState>(`nonce/${subject}/${nonce}`),
+} as const;
+
+/** Reads the state as of one block. Pure: the same state gives the same answers for ever. */
+export interface StateView {
+  get<T>(key: StateKey<T>): T | undefined;
+  /**
+   * Keys of nonces whose `expiresAt` is before `time`, ordered by (expiresAt, key) with keys as UTF-16 text, at
+   * most `limit`.
+   */
+  expiredNonces(time: number, limit: number): readonly StateKey<NonceState>[];
+}
+
+/** A change of one key; undefined removes it. */
+export type StateChange = readonly [key: string, value: unknown];
+
+/** Writes on top of a view, kept apart until they are committed. A refused transaction is rolled back to its mark. */
+export class Overlay implements StateView {
+  readonly #base: StateView;
+  readonly #writes = new Map<string, unknown>();
+  /** Earlier writes that were replaced: key, whether it was written, and what. */
+  readonly #journal: (readonly [key: string, written: boolean, value: unknown])[] = [];
+
+  constructor(base: StateView) {
+    this.#base = base;
+  }
+
+  get<T>(key: StateKey<T>): T | undefined {
+    // The key's type says what was written under it; `set` and `remove` are the only writers.
+    if (this.#writes.has(key)) return this.#writes.get(key) as T | undefined;
+    return this.#base.get(key);
+  }
+
+  set<T>(key: StateKey<T>, value: T): void {
+    this.#write(key, value);
+  }
+
+  remove<T>(key: StateKey<T>): void {
+    this.#write(key, undefined);
+  }
+
+  /** Of the base only: nonces written by this block cannot have expired before its own time. */
+  expiredNonces(time: number, limit: number): readonly StateKey<NonceState>[] {
+    return this.#base.expiredNonces(time, limit);
+  }
+
+  /** A point to return to with `rollback`. */
+  mark(): number {
+    return this.#journal.length;
+  }
+
+  /** Undoes every write since `mark`. */
+  rollback(mark: number): void {
+    while (this.#journal.length > mark) {
+      const last = this.#journal.pop();
+      if (last === undefined) return;
+      const [key, written, value] = last;
+      if (written) this.#writes.set(key, value);
+      else this.#writes.delete(key);
+    }
+  }
+
+  /** Everything that differs from the base, last write of each key. */
+  changes(): readonly StateChange[] {
+    return [...this.#writes];
+  }
+
+  #write(key: string, value: unknown): void {
+    this.#journal.push([key, this.#writes.has(key), this.#writes.get(key)]);
+    this.#writes.set(key, value);
+  }
+}
+
+/** The state before the genesis. */
+export const EMPTY_STATE: StateView = { get: () => undefined, expiredNonces: () => [] };
