@@ -1,0 +1,419 @@
+/**
+ * The custodian's indexer: takes records with their keywords, turns them into segments, merges neighbours, proposes
+ * manifests. Pure but for two stores it is given.
+ *
+ * Order of durability: `flush` and `maybeMerge` write files first and return a proposal; the caller commits
+ * its hash to the ledger (entry IndexCommit) and then calls `commit`; only afterwards are replaced files deleted, one
+ * commit later, because clients may still read by the manifest before. A crash before the ledger's commit leaves files
+ * that no manifest names; a crash after it is met by opening with the ledger's manifest. Records that no committed
+ * manifest covers are added again from the ledger, beginning with `next`.
+ */
+import { buildSegment, type SecretList } from './build.ts';
+import { searchError } from './errors.ts';
+import { secretFromT } from './keys.ts';
+import { encodeKeyword, keywordKey, sentinel } from './keyword.ts';
+import { encodeManifest, type Manifest, manifestEnd, manifestHash, segmentName } from './manifest.ts';
+import { mergeSegments, type OwnSegment } from './merge.ts';
+import {
+  FAN_OUT,
+  LEVEL0_RECORDS,
+  RECORD_KEYWORDS_MAX,
+  SEGMENT_RECORDS_MAX,
+  SEGMENTS_MAX,
+} from './parameters.ts';
+import { type FieldKeys, fieldOfKeyword, KeywordSecrets } from './secrets.ts';
+import type { FieldEpoch, SegmentMeta } from './segment.ts';
+import { setOf } from './sets.ts';
+import { openVocabulary, sealVocabulary, type Vocabulary, type Word } from './vault.ts';
+import type { Evaluation, Random } from './voprf.ts';
+
+/**
+ * Where files live. `putSegment` resolves when the bytes survive a crash; `getSegment` rejects when there are none;
+ * `deleteSegment` of a missing file is no error.
+ */
+export interface SegmentStore {
+  putSegment(name: string, bytes: Uint8Array): Promise<void>;
+  getSegment(name: string): Promise<Uint8Array>;
+  deleteSegment(name: string): Promise<void>;
+}
+
+/** One record as the ledger numbered it. `weights[i]` belongs to `keywords[i]`; 0 or no weights: unranked. */
+export interface IndexRecord {
+  readonly indexNo: number;
+  /** Encoded, distinct; empty for a record that is not indexed. */
+  readonly keywords: readonly Uint8Array[];
+  readonly weights?: Uint8Array;
+}
+
+export interface IndexerOptions {
+  readonly custodian: string;
+  /** Seed and field key of every field and live epoch. */
+  readonly keys: readonly FieldKeys[];
+  /** Sealed segments: may be copied anywhere. */
+  readonly store: SegmentStore;
+  /** Companions of segments: stays with the indexer. */
+  readonly vault: SegmentStore;
+  /** 32 bytes from the keystore; seals the companions. */
+  readonly vaultKey: Uint8Array;
+  readonly random: Random;
+  /** The manifest that the ledger names, after a restart. To rebuild from records: its seq and no segments. */
+  readonly manifest?: Manifest;
+}
+
+/** A manifest whose files are written and which waits for the ledger. */
+export interface IndexProposal {
+  readonly manifest: Manifest;
+  readonly bytes: Uint8Array;
+  readonly hash: Uint8Array;
+  /** Names of new segment files, to be replicated. */
+  readonly added: readonly string[];
+  /** Names of files that the manifest no longer lists. */
+  readonly retired: readonly string[];
+}
+
+interface Buffered {
+  readonly keyword: Uint8Array;
+  readonly ids: number[];
+  readonly weights: number[];
+}
+
+interface Batch {
+  readonly lo: number;
+  hi: number;
+  readonly words: Map<string, Buffered>;
+}
+
+/** See the head of this file. One instance a custodian; calls must not overlap. */
+export class Indexer {
+  readonly #options: IndexerOptions;
+  readonly #secrets: KeywordSecrets;
+  #manifest: Manifest;
+  #batch: Batch;
+  #flushing: Batch | undefined;
+  #proposal: IndexProposal | undefined;
+  #grace: readonly string[] = [];
+
+  constructor(options: IndexerOptions) {
+    this.#options = options;
+    this.#secrets = new KeywordSecrets(options.custodian, options.keys);
+    this.#manifest = options.manifest ?? { custodian: options.custodian, seq: 0, segments: [] };
+    if (this.#manifest.custodian !== options.custodian) {
+      throw searchError('search.index_state', 'the manifest is of another custodian');
+    }
+    const lo = manifestEnd(this.#manifest);
+    this.#batch = { lo, hi: lo, words: new Map() };
+  }
+
+  /** The number that the next added record must have. */
+  get next(): number {
+    return this.#batch.hi;
+  }
+
+  /** Records that were added and are not in a committed or proposed segment. */
+  get buffered(): number {
+    return this.#batch.hi - this.#batch.lo;
+  }
+
+  /** The last committed manifest; seq 0 before the first. */
+  get manifest(): Manifest {
+    return this.#manifest;
+  }
+
+  /** Takes up keys of a new field or epoch. Later segments use the highest epoch; `maybeMerge` rebuilds the others. */
+  addKeys(keys: FieldKeys): void {
+    this.#secrets.addKeys(keys);
+  }
+
+  /** Forgets an epoch; throws `search.index_pending` while a segment still needs it. */
+  dropKeys(field: string, epoch: number): void {
+    const used = (manifest: Manifest) =>
+      manifest.segments.some((meta) => meta.epochs.some((one) => one.field === field && one.epoch === epoch));
+    if (used(this.#manifest) || (this.#proposal !== undefined && used(this.#proposal.manifest))) {
+      throw searchError(
+        'search.index_pending',
+        `segments of field "${field}", epoch ${epoch}, wait to be rebuilt`,
+      );
+    }
+    this.#secrets.dropKeys(field, epoch);
+  }
+
+  /** VOPRF public key for the ledger's registry entry of the field. */
+  publicKey(field: string, epoch: number): Uint8Array {
+    return this.#secrets.publicKey(field, epoch);
+  }
+
+  /** Evaluates for a committed Search entry that the caller has checked with `hashBlinded`. */
+  evaluate(field: string, epoch: number, blinded: readonly Uint8Array[]): Evaluation {
+    return this.#secrets.evaluate(field, epoch, blinded, this.#options.random);
+  }
+
+  /**
+   * Buffers records in the order of their numbers. Throws `search.index_order`, `search.too_large` or
+   * `search.field_unknown`; then nothing of the record is taken.
+   */
+  add(records: readonly IndexRecord[]): void {
+    for (const record of records) this.#addOne(record);
+  }
+
+  #addOne(record: IndexRecord): void {
+    const batch = this.#batch;
+    if (record.indexNo !== batch.hi) {
+      throw searchError('search.index_order', `expected record number ${batch.hi}, got ${record.indexNo}`);
+    }
+    if (record.keywords.length > RECORD_KEYWORDS_MAX) {
+      throw searchError('search.too_large', `a record has at most ${RECORD_KEYWORDS_MAX} keywords`);
+    }
+    if (batch.hi - batch.lo >= SEGMENT_RECORDS_MAX) {
+      throw searchError('search.too_large', 'flush before adding more records');
+    }
+    const local = record.indexNo - batch.lo;
+    const entries = record.keywords.map((keyword) => this.#entry(batch, keyword));
+    for (let i = 0; i < entries.length; i++) {
+      const { ids, weights } = entries[i];
+      if (ids[ids.length - 1] === local) continue;
+      ids.push(local);
+      weights.push(record.weights?.[i] ?? 0);
+    }
+    batch.hi++;
+  }
+
+  #entry(batch: Batch, keyword: Uint8Array): Buffered {
+    const key = keywordKey(keyword);
+    const known = batch.words.get(key);
+    if (known !== undefined) return known;
+    this.#epochOf(this.#secrets.current(), fieldOfKeyword(keyword));
+    const entry: Buffered = { keyword, ids: [], weights: [] };
+    batch.words.set(key, entry);
+    return entry;
+  }
+
+  #epochOf(epochs: readonly FieldEpoch[], field: string): number {
+    const found = epochs.find((one) => one.field === field);
+    if (found === undefined) throw searchError('search.field_unknown', `no index keys for field "${field}"`);
+    return found.epoch;
+  }
+
+  /** Seals the buffered records into a segment; undefined when there are none. `time`: block time in ms. */
+  async flush(time: number): Promise<IndexProposal | undefined> {
+    this.#noProposal();
+    const batch = this.#batch;
+    if (batch.hi === batch.lo) return undefined;
+    const epochs = this.#secrets.current();
+    for (const { field } of epochs) this.#entry(batch, encodeKeyword(sentinel(field)));
+    const lists: SecretList[] = [];
+    const words: Word[] = [];
+    for (const { keyword, ids, weights } of batch.words.values()) {
+      if (ids.length === 0 && !isSentinel(keyword)) continue;
+      const field = fieldOfKeyword(keyword);
+      const secret = this.#secrets.secretOf(keyword, field, this.#epochOf(epochs, field));
+      const weighted = weights.some((weight) => weight > 0);
+      lists.push({
+        secret,
+        list: { ids: Uint32Array.from(ids), weights: weighted ? Uint8Array.from(weights) : null },
+      });
+      words.push({ keyword, t: secret.t });
+    }
+    const level = Math.max(
+      0,
+      Math.floor(Math.log((batch.hi - batch.lo) / LEVEL0_RECORDS) / Math.log(FAN_OUT)),
+    );
+    const built = buildSegment(
+      { lo: batch.lo, hi: batch.hi, level, time, epochs, lists },
+      this.#options.random,
+    );
+    await this.#write(built.meta, built.file, { words, dropped: [] });
+    this.#flushing = batch;
+    this.#batch = { lo: batch.hi, hi: batch.hi, words: new Map() };
+    return this.#propose([...this.#manifest.segments, built.meta], [built.meta], []);
+  }
+
+  /**
+   * Does the most urgent rebuild, if any: a segment of an old epoch, eight neighbours of a level, or with `purge` a
+   * segment that still lists dead numbers. Call it until it answers undefined.
+   */
+  async maybeMerge(
+    dead: Iterable<number>,
+    time: number,
+    options: { readonly purge?: boolean } = {},
+  ): Promise<IndexProposal | undefined> {
+    this.#noProposal();
+    const deadSet = setOf(dead);
+    const run =
+      this.#staleRun() ?? this.#fullRun() ?? (options.purge ? await this.#purgeRun(deadSet) : undefined);
+    if (run === undefined) return undefined;
+    const { segments } = this.#manifest;
+    const inputs = segments.slice(run.from, run.to);
+    const { built, vocabulary } = await this.#merge(inputs, deadSet, run.level, time);
+    await this.#write(built.meta, built.file, vocabulary);
+    const joined = [...segments.slice(0, run.from), built.meta, ...segments.slice(run.to)];
+    return this.#propose(joined, [built.meta], inputs);
+  }
+
+  async #merge(inputs: readonly SegmentMeta[], dead: Uint32Array, level: number, time: number) {
+    const epochs = this.#secrets.current();
+    const own: OwnSegment[] = [];
+    for (const meta of inputs) {
+      const name = segmentName(meta);
+      const file = await this.#options.store.getSegment(name);
+      own.push({ meta, file, vocabulary: await this.#vocabulary(meta) });
+    }
+    return mergeSegments(
+      {
+        segments: own,
+        dead,
+        epochs,
+        level,
+        time,
+        always: epochs.map(({ field }) => encodeKeyword(sentinel(field))),
+        secretFor: (word, from) => {
+          const field = fieldOfKeyword(word.keyword);
+          const epoch = this.#epochOf(epochs, field);
+          if (from.epochs.some((one) => one.field === field && one.epoch === epoch))
+            return secretFromT(word.t);
+          return this.#secrets.secretOf(word.keyword, field, epoch);
+        },
+      },
+      this.#options.random,
+    );
+  }
+
+  async #vocabulary(meta: SegmentMeta): Promise<Vocabulary> {
+    let sealed: Uint8Array;
+    try {
+      sealed = await this.#options.vault.getSegment(segmentName(meta));
+    } catch (cause) {
+      throw searchError(
+        'search.index_state',
+        'a segment companion is missing: rebuild the index from records',
+        {
+          cause,
+        },
+      );
+    }
+    return openVocabulary(this.#options.vaultKey, meta.id, sealed);
+  }
+
+  #staleRun(): Run | undefined {
+    const current = new Map(this.#secrets.current().map(({ field, epoch }) => [field, epoch]));
+    const { segments } = this.#manifest;
+    const from = segments.findIndex((meta) =>
+      meta.epochs.some(({ field, epoch }) => current.get(field) !== epoch),
+    );
+    return from < 0 ? undefined : { from, to: from + 1, level: segments[from].level };
+  }
+
+  /** Eight or more neighbours at or below a level, lowest level first. */
+  #fullRun(): Run | undefined {
+    const { segments } = this.#manifest;
+    const top = Math.max(0, ...segments.map((meta) => meta.level));
+    for (let level = 0; level <= top; level++) {
+      for (let from = 0; from < segments.length; from++) {
+        let to = from;
+        while (to < segments.length && segments[to].level <= level && this.#fits(from, to)) to++;
+        if (to - from >= FAN_OUT) return { from, to, level: level + 1 };
+      }
+    }
+    return undefined;
+  }
+
+  #fits(from: number, to: number): boolean {
+    return this.#manifest.segments[to].hi - this.#manifest.segments[from].lo <= SEGMENT_RECORDS_MAX;
+  }
+
+  async #purgeRun(dead: Uint32Array): Promise<Run | undefined> {
+    const { segments } = this.#manifest;
+    for (let i = 0; i < segments.length; i++) {
+      const { lo, hi, level } = segments[i];
+      const inside = dead.filter((number) => number >= lo && number < hi);
+      if (inside.length === 0) continue;
+      const dropped = new Set((await this.#vocabulary(segments[i])).dropped);
+      if (inside.some((number) => !dropped.has(number - lo))) return { from: i, to: i + 1, level };
+    }
+    return undefined;
+  }
+
+  async #write(meta: SegmentMeta, file: Uint8Array, vocabulary: Vocabulary): Promise<void> {
+    const name = segmentName(meta);
+    await this.#options.vault.putSegment(name, sealVocabulary(this.#options.vaultKey, meta.id, vocabulary));
+    await this.#options.store.putSegment(name, file);
+  }
+
+  #propose(
+    segments: readonly SegmentMeta[],
+    added: readonly SegmentMeta[],
+    retired: readonly SegmentMeta[],
+  ): IndexProposal {
+    if (segments.length > SEGMENTS_MAX)
+      throw searchError('search.too_large', 'too many segments: merge first');
+    const manifest = { custodian: this.#options.custodian, seq: this.#manifest.seq + 1, segments };
+    const bytes = encodeManifest(manifest);
+    this.#proposal = {
+      manifest,
+      bytes,
+      hash: manifestHash(bytes),
+      added: added.map(segmentName),
+      retired: retired.map(segmentName),
+    };
+    return this.#proposal;
+  }
+
+  /** The ledger has taken the proposal. Deletes the files that the proposal before this one replaced. */
+  async commit(proposal: IndexProposal): Promise<void> {
+    if (proposal !== this.#proposal)
+      throw searchError('search.index_pending', 'expected the pending proposal');
+    this.#manifest = proposal.manifest;
+    this.#proposal = undefined;
+    this.#flushing = undefined;
+    const old = this.#grace;
+    this.#grace = proposal.retired;
+    await this.#delete(old);
+  }
+
+  /** The ledger has refused the proposal: its files go, its records are buffered again. */
+  async abandon(proposal: IndexProposal): Promise<void> {
+    if (proposal !== this.#proposal)
+      throw searchError('search.index_pending', 'expected the pending proposal');
+    this.#proposal = undefined;
+    if (this.#flushing !== undefined) this.#batch = rejoin(this.#flushing, this.#batch);
+    this.#flushing = undefined;
+    await this.#delete(proposal.added);
+  }
+
+  async #delete(names: readonly string[]): Promise<void> {
+    for (const name of names) {
+      await this.#options.store.deleteSegment(name);
+      await this.#options.vault.deleteSegment(name);
+    }
+  }
+
+  #noProposal(): void {
+    if (this.#proposal !== undefined) {
+      throw searchError('search.index_pending', 'commit or abandon the pending proposal first');
+    }
+  }
+}
+
+/** Segments [from, to) of the manifest, to become one of `level`. */
+interface Run {
+  readonly from: number;
+  readonly to: number;
+  readonly level: number;
+}
+
+function isSentinel(keyword: Uint8Array): boolean {
+  return keywordKey(encodeKeyword(sentinel(fieldOfKeyword(keyword)))) === keywordKey(keyword);
+}
+
+/** `later` behind `earlier` as one batch. */
+function rejoin(earlier: Batch, later: Batch): Batch {
+  const shift = later.lo - earlier.lo;
+  for (const [key, { keyword, ids, weights }] of later.words) {
+    const entry = earlier.words.get(key) ?? { keyword, ids: [], weights: [] };
+    ids.forEach((id, i) => {
+      entry.ids.push(id + shift);
+      entry.weights.push(weights[i]);
+    });
+    earlier.words.set(key, entry);
+  }
+  return { lo: earlier.lo, hi: later.hi, words: earlier.words };
+}

@@ -1,0 +1,155 @@
+/**
+ * The plain bytes of one keyword's list: encoding byte, count, then local record numbers as the shorter of
+ * delta-varint (0) and bitmap (1), then with bit 1 of the encoding byte one weight byte a posting. Canonical: one
+ * list has one form, and decoding refuses every other. The empty list occurs for sentinels only.
+ */
+import { searchError } from './errors.ts';
+
+/** A keyword's records in a segment: strictly increasing local numbers, and weights for ranked fields. */
+export interface PostingList {
+  readonly ids: Uint32Array;
+  readonly weights: Uint8Array | null;
+}
+
+const BITMAP = 1;
+const WEIGHTED = 2;
+
+const varintBytes = (value: number): number =>
+  value < 0x80 ? 1 : value < 0x4000 ? 2 : value < 0x200000 ? 3 : value < 0x10000000 ? 4 : 5;
+
+/** Canonical bytes of a list over a segment of `width` records. `ids` must be strictly increasing, below `width`. */
+export function encodeList(list: PostingList, width: number): Uint8Array {
+  const { ids, weights } = list;
+  const n = ids.length;
+  let deltaBytes = 0;
+  let next = 0;
+  for (let i = 0; i < n; i++) {
+    deltaBytes += varintBytes(ids[i] - next);
+    next = ids[i] + 1;
+  }
+  if (next > width) throw new RangeError('a local number lies outside the segment');
+  const bitmapBytes = Math.ceil(width / 8);
+  const bitmap = bitmapBytes < deltaBytes;
+  const head = 1 + varintBytes(n);
+  const body = bitmap ? bitmapBytes : deltaBytes;
+  const out = new Uint8Array(head + body + (weights === null ? 0 : n));
+  out[0] = (bitmap ? BITMAP : 0) | (weights === null ? 0 : WEIGHTED);
+  writeVarint(out, 1, n);
+  if (bitmap) for (let i = 0; i < n; i++) out[head + (ids[i] >>> 3)] |= 1 << (ids[i] & 7);
+  else writeDeltas(out, head, ids);
+  if (weights !== null) out.set(weights, head + body);
+  return out;
+}
+
+function writeVarint(out: Uint8Array, at: number, value: number): number {
+  let offset = at;
+  let rest = value;
+  while (rest >= 0x80) {
+    out[offset++] = (rest & 0x7f) | 0x80;
+    rest >>>= 7;
+  }
+  out[offset++] = rest;
+  return offset;
+}
+
+function writeDeltas(out: Uint8Array, at: number, ids: Uint32Array): void {
+  let offset = at;
+  let next = 0;
+  for (let i = 0; i < ids.length; i++) {
+    const gap = ids[i] - next;
+    if (gap < 0x80) out[offset++] = gap;
+    else offset = writeVarint(out, offset, gap);
+    next = ids[i] + 1;
+  }
+}
+
+const malformed = (what: string) => searchError('search.list_malformed', `a list is not canonical: ${what}`);
+
+/**
+ * The list in `bytes` for a segment of `width` records. A body in a page is `exact`; in a `slot` zeros follow.
+ * Throws `search.list_malformed` on anything but the canonical form.
+ */
+export function decodeList(bytes: Uint8Array, width: number, place: 'exact' | 'slot'): PostingList {
+  const kind = bytes[0];
+  if (bytes.length < 2 || kind > (BITMAP | WEIGHTED)) throw malformed('unknown encoding');
+  const weighted = (kind & WEIGHTED) !== 0;
+  const reader = { offset: 1 };
+  const n = readVarint(bytes, reader);
+  if (n > width) throw malformed('more postings than records');
+  const bitmapBytes = Math.ceil(width / 8);
+  const start = reader.offset;
+  const bitmap = (kind & BITMAP) !== 0;
+  const ids = bitmap ? readBitmap(bytes, start, bitmapBytes, n, width) : readDeltas(bytes, reader, n, width);
+  const end = bitmap ? start + bitmapBytes : reader.offset;
+  checkShortest(ids, bitmap, end - start, bitmapBytes);
+  const tail = end + (weighted ? n : 0);
+  if (tail > bytes.length) throw malformed('cut short');
+  if (place === 'exact' && tail !== bytes.length) throw malformed('bytes follow it');
+  for (let i = tail; i < bytes.length; i++) if (bytes[i] !== 0) throw malformed('padding is not zero');
+  return { ids, weights: weighted ? bytes.slice(end, tail) : null };
+}
+
+function checkShortest(ids: Uint32Array, bitmap: boolean, bodyBytes: number, bitmapBytes: number): void {
+  if (!bitmap) {
+    if (bitmapBytes < bodyBytes) throw malformed('a bitmap would be shorter');
+    return;
+  }
+  let deltaBytes = 0;
+  let next = 0;
+  for (let i = 0; i < ids.length && deltaBytes <= bitmapBytes; i++) {
+    deltaBytes += varintBytes(ids[i] - next);
+    next = ids[i] + 1;
+  }
+  if (deltaBytes <= bitmapBytes) throw malformed('deltas would be as short');
+}
+
+function readVarint(bytes: Uint8Array, reader: { offset: number }): number {
+  let value = 0;
+  for (let shift = 0; shift < 35; shift += 7) {
+    const byte = bytes[reader.offset++];
+    if (byte === undefined) throw malformed('cut short');
+    value += (byte & 0x7f) * 2 ** shift;
+    if (byte < 0x80) {
+      if (byte === 0 && shift > 0) throw malformed('a number is longer than needed');
+      if (value > 0xffffffff) throw malformed('a number is too large');
+      return value;
+    }
+  }
+  throw malformed('a number is too large');
+}
+
+function readDeltas(bytes: Uint8Array, reader: { offset: number }, n: number, width: number): Uint32Array {
+  const ids = new Uint32Array(n);
+  let next = 0;
+  let offset = reader.offset;
+  for (let i = 0; i < n; i++) {
+    const byte = bytes[offset];
+    if (byte < 0x80) {
+      next += byte;
+      offset++;
+    } else {
+      reader.offset = offset;
+      next += readVarint(bytes, reader);
+      offset = reader.offset;
+    }
+    if (next >= width) throw malformed('a record number lies outside the segment');
+    ids[i] = next++;
+  }
+  reader.offset = offset;
+  return ids;
+}
+
+function readBitmap(bytes: Uint8Array, start: number, length: number, n: number, width: number): Uint32Array {
+  if (start + length > bytes.length) throw malformed('cut short');
+  const ids = new Uint32Array(n);
+  let found = 0;
+  for (let i = 0; i < length; i++) {
+    for (let byte = bytes[start + i]; byte !== 0; byte &= byte - 1) {
+      if (found === n) throw malformed('more bits than postings');
+      ids[found++] = 8 * i + (31 - Math.clz32(byte & -byte));
+    }
+  }
+  if (found !== n) throw malformed('fewer bits than postings');
+  if (n > 0 && ids[n - 1] >= width) throw malformed('a record number lies outside the segment');
+  return ids;
+}

@@ -1,0 +1,184 @@
+/**
+ * The lists of a plan's keywords in every segment of one custodian: two rounds, each one batch a segment. What goes
+ * out depends on the segment and on page numbers only: terms are padded with decoy pages drawn from (client key, set
+ * of terms), so that a repeated query repeats its decoys; an absent keyword is fetched like any other; the second
+ * round starts when every page of the first has come (search-security.md, never-do 10 and 11).
+ */
+import { concat, readU32be, toHex, u32be, utf8 } from '../codec/bytes.ts';
+import { hmacSha256, sha256 } from '../codec/hash.ts';
+import { searchError } from './errors.ts';
+import { bucketOf, type KeywordSecret, type ListKeys, listKeys } from './keys.ts';
+import type { PostingList } from './list.ts';
+import { type Manifest, segmentName } from './manifest.ts';
+import { SLOT_GROUP } from './parameters.ts';
+import type { PlannedKeyword } from './plan.ts';
+import { type CellContent, readPage, readSlot } from './read.ts';
+import type { FetchCount, SegmentReader } from './reader.ts';
+import { type SegmentMeta, slotLeaf } from './segment.ts';
+import { isSubset } from './sets.ts';
+
+/** Secret of an encoded keyword in an epoch of its field; undefined when the caller has none. */
+export type SecretLookup = (keyword: Uint8Array, field: string, epoch: number) => KeywordSecret | undefined;
+
+export interface LookupInput {
+  readonly manifest: Manifest;
+  readonly keywords: readonly PlannedKeyword[];
+  readonly secretOf: SecretLookup;
+  readonly readerOf: (meta: SegmentMeta) => SegmentReader;
+  /** 32 bytes that stay on the device; chooses decoys. */
+  readonly clientKey: Uint8Array;
+  readonly cost: FetchCount;
+}
+
+/** A segment with the list of each keyword of the plan; null where it has none. */
+export interface SegmentLists {
+  readonly meta: SegmentMeta;
+  readonly lists: readonly (PostingList | null)[];
+}
+
+interface OpenTerm {
+  readonly at: number;
+  readonly planned: PlannedKeyword;
+  readonly u: number;
+  readonly keys: ListKeys;
+}
+
+interface OpenSegment {
+  readonly meta: SegmentMeta;
+  readonly reader: SegmentReader;
+  readonly terms: readonly OpenTerm[];
+}
+
+/** Sizes to which the terms of a page-wise query are padded. */
+export function paddedTerms(count: number): number {
+  let size = 4;
+  while (size < count) size *= 2;
+  return size;
+}
+
+/** Every list of the plan, verified. Throws instead of answering from fewer segments or terms. */
+export async function lookupLists(input: LookupInput): Promise<SegmentLists[]> {
+  const open = input.manifest.segments.map((meta) => openSegment(input, meta));
+  const decoys = decoyPositions(input);
+  const pages = await Promise.all(
+    open.map(({ meta, reader, terms }) => {
+      const positions = terms.map(({ u }) => u);
+      if (!reader.isWhole) positions.push(...decoys.slice(0, paddedTerms(terms.length) - terms.length));
+      return reader.leaves(
+        positions.map((u) => bucketOf(u, meta.bits)),
+        input.cost,
+      );
+    }),
+  );
+  const contents = open.map(({ meta, terms }, i) =>
+    terms.map(({ u, keys }) => readPage(meta, leafOf(pages[i], bucketOf(u, meta.bits)), keys)),
+  );
+  const slots = await Promise.all(
+    open.map(({ meta, reader, terms }, i) => reader.leaves(slotLeaves(meta, terms, contents[i]), input.cost)),
+  );
+  return open.map(({ meta, terms }, i) => {
+    const lists: (PostingList | null)[] = input.keywords.map(() => null);
+    terms.forEach(({ at, keys }, j) => {
+      lists[at] = readContent(meta, contents[i][j], slots[i], keys);
+    });
+    checkSentinels(meta, input.keywords, terms, lists);
+    return { meta, lists };
+  });
+}
+
+function openSegment(input: LookupInput, meta: SegmentMeta): OpenSegment {
+  const epochs = new Map(meta.epochs.map(({ field, epoch }) => [field, epoch]));
+  const terms: OpenTerm[] = [];
+  input.keywords.forEach((planned, at) => {
+    const epoch = epochs.get(planned.field);
+    // A field that the segment does not name was not indexed when it was built: none of its records has it.
+    if (epoch === undefined) return;
+    const secret = input.secretOf(planned.bytes, planned.field, epoch);
+    if (secret === undefined) {
+      throw searchError(
+        'search.secret_missing',
+        `no secret for a keyword of field "${planned.field}" in epoch ${epoch} at ${input.manifest.custodian}: ask its indexer first`,
+        { details: { field: planned.field, epoch, custodian: input.manifest.custodian } },
+      );
+    }
+    terms.push({ at, planned, u: secret.u, keys: listKeys(secret.t, meta.id) });
+  });
+  return { meta, reader: input.readerOf(meta), terms };
+}
+
+const DECOY_LABEL = utf8('sli/1/decoy');
+
+function decoyPositions(input: LookupInput): number[] {
+  const terms = input.keywords.map(({ bytes }) => toHex(sha256(bytes))).sort();
+  const scope = sha256(utf8([input.manifest.custodian, ...terms].join(' ')));
+  const count = paddedTerms(input.keywords.length);
+  return Array.from({ length: count }, (_, i) =>
+    readU32be(hmacSha256(input.clientKey, concat(DECOY_LABEL, scope, u32be(i))), 0),
+  );
+}
+
+function slotLeaves(
+  meta: SegmentMeta,
+  terms: readonly OpenTerm[],
+  contents: readonly CellContent[],
+): number[] {
+  const leaves: number[] = [];
+  contents.forEach((content, i) => {
+    if (content.kind !== 'slot') return;
+    const { tier, slot } = content;
+    const size = terms[i].planned.sensitive ? SLOT_GROUP : 1;
+    const first = slot - (slot % size);
+    for (let one = first; one < Math.min(first + size, meta.tiers[tier]); one++) {
+      leaves.push(slotLeaf(meta, tier, one));
+    }
+  });
+  return leaves;
+}
+
+function readContent(
+  meta: SegmentMeta,
+  content: CellContent,
+  slots: ReadonlyMap<number, Uint8Array>,
+  keys: ListKeys,
+): PostingList | null {
+  if (content.kind === 'absent') return null;
+  if (content.kind === 'list') return content.list;
+  return readSlot(meta, leafOf(slots, slotLeaf(meta, content.tier, content.slot)), keys);
+}
+
+function leafOf(leaves: ReadonlyMap<number, Uint8Array>, index: number): Uint8Array {
+  const leaf = leaves.get(index);
+  if (leaf === undefined) throw new RangeError('a leaf was not asked for');
+  return leaf;
+}
+
+/**
+ * Step 8: every segment holds the sentinel of every field it names, empty or not, and each list of a field lies inside
+ * its sentinel's. A wrong field key or a wrong epoch finds no sentinel and is told apart from an empty answer.
+ */
+function checkSentinels(
+  meta: SegmentMeta,
+  keywords: readonly PlannedKeyword[],
+  terms: readonly OpenTerm[],
+  lists: readonly (PostingList | null)[],
+): void {
+  const sentinels = new Map<string, PostingList | null>();
+  for (const { at, planned } of terms) if (planned.isSentinel) sentinels.set(planned.field, lists[at]);
+  keywords.forEach(({ field, isSentinel }, at) => {
+    if (!sentinels.has(field)) return;
+    const guard = sentinels.get(field) ?? null;
+    const list = lists[at];
+    const good =
+      guard !== null &&
+      (isSentinel ||
+        list === null ||
+        (list.ids.length > 0 && (list.ids.length === guard.ids.length || isSubset(list.ids, guard.ids))));
+    if (!good) {
+      throw searchError(
+        'search.keys_inconsistent',
+        `segment ${segmentName(meta)}: the lists of field "${field}" contradict its sentinel; the field key is wrong, or the index is`,
+        { details: { field, segment: segmentName(meta) } },
+      );
+    }
+  });
+}

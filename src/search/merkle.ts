@@ -1,0 +1,109 @@
+/**
+ * The tree over a segment's pages and slots: RFC 6962 section 2.1 hashing (leaf 0x00, node 0x01), built level by
+ * level, a lone node moving up unchanged, which gives RFC 6962's root for any number of leaves. One proof serves
+ * several leaves and holds no node that can be computed from them.
+ */
+import { concat } from '../codec/bytes.ts';
+import { sha256 } from '../codec/hash.ts';
+import { searchError } from './errors.ts';
+
+const LEAF = Uint8Array.of(0);
+const NODE = Uint8Array.of(1);
+export const HASH_BYTES = 32;
+
+/** Hash of one page or slot. */
+export function leafHash(leaf: Uint8Array): Uint8Array {
+  return sha256(LEAF, leaf);
+}
+
+/** Sizes of the levels of a tree over `leaves`, leaves first, root last. */
+export function levelSizes(leaves: number): number[] {
+  const sizes = [leaves];
+  while (sizes[sizes.length - 1] > 1) sizes.push(Math.ceil(sizes[sizes.length - 1] / 2));
+  return sizes;
+}
+
+/** All levels, leaves first; the last level is the root alone. */
+export function buildTree(leafHashes: readonly Uint8Array[]): Uint8Array[][] {
+  if (leafHashes.length === 0) throw new RangeError('a tree has at least one leaf');
+  const levels = [[...leafHashes]];
+  while (levels[levels.length - 1].length > 1) {
+    const below = levels[levels.length - 1];
+    const level: Uint8Array[] = [];
+    for (let i = 0; i < below.length; i += 2) {
+      level.push(i + 1 < below.length ? sha256(NODE, below[i], below[i + 1]) : below[i]);
+    }
+    levels.push(level);
+  }
+  return levels;
+}
+
+/** A tree node by level and position. */
+export interface NodeAt {
+  readonly level: number;
+  readonly index: number;
+}
+
+/** The nodes that a proof for `wanted` leaves (sorted, distinct) needs, in the order in which it is checked. */
+export function proofNodes(leaves: number, wanted: readonly number[]): NodeAt[] {
+  const nodes: NodeAt[] = [];
+  const sizes = levelSizes(leaves);
+  let known = [...wanted];
+  for (let level = 0; level + 1 < sizes.length; level++) {
+    const parents: number[] = [];
+    for (let i = 0; i < known.length; i++) {
+      const sibling = known[i] ^ 1;
+      if (known[i + 1] === sibling) i++;
+      else if (sibling < sizes[level]) nodes.push({ level, index: sibling });
+      parents.push(sibling >>> 1);
+    }
+    known = parents;
+  }
+  return nodes;
+}
+
+/**
+ * The root that `leafHashes` (of the sorted distinct `wanted`) and `proof` give, nodes as `proofNodes` orders them.
+ * Throws `search.segment_root` when the proof has too few or too many nodes.
+ */
+export function rootFromProof(
+  leaves: number,
+  wanted: readonly number[],
+  leafHashes: readonly Uint8Array[],
+  proof: readonly Uint8Array[],
+): Uint8Array {
+  let used = 0;
+  const take = (): Uint8Array => {
+    const node = proof[used++];
+    if (node === undefined || node.length !== HASH_BYTES) {
+      throw searchError('search.segment_root', 'a proof has a missing or malformed node');
+    }
+    return node;
+  };
+  const sizes = levelSizes(leaves);
+  let positions = [...wanted];
+  let hashes = [...leafHashes];
+  for (let level = 0; level + 1 < sizes.length; level++) {
+    const parents: number[] = [];
+    const above: Uint8Array[] = [];
+    for (let i = 0; i < positions.length; i++) {
+      const at = positions[i];
+      const sibling = at ^ 1;
+      parents.push(at >>> 1);
+      if (positions[i + 1] === sibling) {
+        above.push(sha256(NODE, hashes[i], hashes[i + 1]));
+        i++;
+      } else if (sibling >= sizes[level]) above.push(hashes[i]);
+      else above.push(at % 2 === 0 ? sha256(NODE, hashes[i], take()) : sha256(NODE, take(), hashes[i]));
+    }
+    positions = parents;
+    hashes = above;
+  }
+  if (used !== proof.length) throw searchError('search.segment_root', 'a proof has nodes that nothing needs');
+  return hashes[0];
+}
+
+/** All levels but the root, in order: the tree section of a segment file. */
+export function treeBytes(levels: readonly (readonly Uint8Array[])[]): Uint8Array {
+  return concat(...levels.slice(0, -1).flat());
+}

@@ -1,0 +1,160 @@
+/**
+ * Fetching what a query needs of one segment, verified (step 5): every page and slot is hashed to the root of the
+ * manifest before anything reads it. Small segments are fetched whole and kept; of large ones only the asked
+ * leaves are fetched, always as one batch. A copy that answers wrongly or not at all is given up for the next one
+ * with the same whole batch, never with a part of it.
+ */
+import { equalBytes } from '../codec/bytes.ts';
+import { CodedError } from '../codec/errors.ts';
+import { searchError } from './errors.ts';
+import { segmentName } from './manifest.ts';
+import { HASH_BYTES, leafHash, proofNodes, rootFromProof } from './merkle.ts';
+import { WHOLE_FETCH_BYTES } from './parameters.ts';
+import {
+  leafRange,
+  nodeOffset,
+  type SegmentMeta,
+  segmentRoot,
+  segmentShape,
+  verifySegmentFile,
+} from './segment.ts';
+
+/** Bytes [offset, offset + length) of a file. */
+export interface ByteRange {
+  readonly offset: number;
+  readonly length: number;
+}
+
+/**
+ * One copy of the segment files: a member's node, a folder, an IPFS gateway. Trusted for nothing. Both methods
+ * reject when the file is missing; `fetchRanges` answers one array a range, in order.
+ */
+export interface SegmentSource {
+  fetchWhole(name: string): Promise<Uint8Array>;
+  fetchRanges(name: string, ranges: readonly ByteRange[]): Promise<readonly Uint8Array[]>;
+}
+
+/** `whole` hides which pages are wanted (gateways, small devices with time); `pages` fetches what is needed. */
+export type FetchPolicy = 'whole' | 'pages';
+
+/** What fetching cost, for `explain` and benches. */
+export interface FetchCount {
+  requests: number;
+  bytes: number;
+  proofBytes: number;
+}
+
+/** Verified access to one segment. Keep it as long as the manifest lists the segment. */
+export class SegmentReader {
+  readonly meta: SegmentMeta;
+  readonly #sources: readonly SegmentSource[];
+  readonly #whole: boolean;
+  #file: Promise<Uint8Array> | undefined;
+
+  constructor(meta: SegmentMeta, sources: readonly SegmentSource[], policy: FetchPolicy = 'pages') {
+    this.meta = meta;
+    this.#sources = sources;
+    this.#whole = policy === 'whole' || segmentShape(meta).fileBytes <= WHOLE_FETCH_BYTES;
+  }
+
+  /** Whether this segment is fetched whole, so that its pages and slots show no request. */
+  get isWhole(): boolean {
+    return this.#whole;
+  }
+
+  /**
+   * The verified leaves by number. Throws the last copy's failure: `search.segment_unavailable`,
+   * `search.segment_length` or `search.segment_root`, each naming the segment; never a part of the leaves.
+   */
+  async leaves(wanted: Iterable<number>, cost?: FetchCount): Promise<ReadonlyMap<number, Uint8Array>> {
+    const sorted = [...new Set(wanted)].sort((a, b) => a - b);
+    const found = new Map<number, Uint8Array>();
+    if (sorted.length === 0) return found;
+    if (this.#whole) {
+      const file = await this.#wholeFile(cost);
+      for (const leaf of sorted) {
+        const { offset, length } = leafRange(this.meta, leaf);
+        found.set(leaf, file.subarray(offset, offset + length));
+      }
+      return found;
+    }
+    const bytes = await this.#fromAnyCopy((source) => this.#fetchLeaves(source, sorted, cost));
+    sorted.forEach((leaf, i) => {
+      found.set(leaf, bytes[i]);
+    });
+    return found;
+  }
+
+  #wholeFile(cost: FetchCount | undefined): Promise<Uint8Array> {
+    this.#file ??= this.#fromAnyCopy(async (source) => {
+      const file = await source.fetchWhole(segmentName(this.meta));
+      addCost(cost, file.length, 0);
+      verifySegmentFile(this.meta, file);
+      return file;
+    }).catch((error: unknown) => {
+      this.#file = undefined;
+      throw error;
+    });
+    return this.#file;
+  }
+
+  async #fetchLeaves(
+    source: SegmentSource,
+    sorted: readonly number[],
+    cost: FetchCount | undefined,
+  ): Promise<readonly Uint8Array[]> {
+    const { meta } = this;
+    const shape = segmentShape(meta);
+    const leafRanges = sorted.map((leaf) => leafRange(meta, leaf));
+    const nodeRanges = proofNodes(shape.leaves, sorted).map(({ level, index }) => ({
+      offset: nodeOffset(shape, level, index),
+      length: HASH_BYTES,
+    }));
+    const ranges = [...leafRanges, ...nodeRanges];
+    const parts = await source.fetchRanges(segmentName(meta), ranges);
+    addCost(
+      cost,
+      parts.reduce((sum, part) => sum + part.length, 0),
+      HASH_BYTES * nodeRanges.length,
+    );
+    if (parts.length !== ranges.length || ranges.some((range, i) => parts[i].length !== range.length)) {
+      throw searchError(
+        'search.segment_length',
+        `segment ${segmentName(meta)}: ranges of another length came back`,
+      );
+    }
+    const leaves = parts.slice(0, sorted.length);
+    const treeRoot = rootFromProof(shape.leaves, sorted, leaves.map(leafHash), parts.slice(sorted.length));
+    if (!equalBytes(segmentRoot(meta, treeRoot), meta.root)) {
+      throw searchError(
+        'search.segment_root',
+        `segment ${segmentName(meta)}: pages do not hash to their root`,
+      );
+    }
+    return leaves;
+  }
+
+  async #fromAnyCopy<T>(attempt: (source: SegmentSource) => Promise<T>): Promise<T> {
+    let last: unknown;
+    for (const source of this.#sources) {
+      try {
+        return await attempt(source);
+      } catch (error) {
+        last = error;
+      }
+    }
+    if (last instanceof CodedError && last.code.startsWith('search.')) throw last;
+    const name = segmentName(this.meta);
+    throw searchError('search.segment_unavailable', `segment ${name} could not be fetched from any copy`, {
+      cause: last,
+      details: { segment: name, copies: this.#sources.length },
+    });
+  }
+}
+
+function addCost(cost: FetchCount | undefined, bytes: number, proofBytes: number): void {
+  if (cost === undefined) return;
+  cost.requests += 1;
+  cost.bytes += bytes;
+  cost.proofBytes += proofBytes;
+}
