@@ -1,7 +1,7 @@
 /**
- * What records are found by, as data: which element of which resource type feeds which field. FHIR search parameters
- * (http://hl7.org/fhir/R4/searchparameter-registry.html) are named beside a rule where there is one. Documented in
- * docs/keyword-map.md, which a test compares with these tables.
+ * What records are found by, as data: which element of which resource type feeds which field. The elements are
+ * those of FHIR's own search parameters for the types (http://hl7.org/fhir/R4/searchparameter-registry.html) where there
+ * are any. Documented in docs/keyword-map.md, which a test compares with these tables.
  *
  * Not indexed unless a registry declares the field: gender, decade of birth, marital status and region, which
  * enumerate in hours (docs/keyword-map.md). Never indexed: names, addresses, telecoms, identifiers, full birth dates,
@@ -28,7 +28,6 @@ export interface KeywordRule {
 
 export interface TypeRules {
   readonly types: readonly string[];
-  /** FHIR search parameter of a rule where the standard has one, for the reader. */
   readonly rules: readonly KeywordRule[];
 }
 
@@ -79,7 +78,7 @@ export const KEYWORD_MAP: KeywordMap = {
       ],
     },
     {
-      types: ['MedicationRequest', 'MedicationStatement', 'MedicationDispense', 'MedicationAdministration'],
+      types: ['MedicationRequest'],
       rules: [
         code('medication', 'medicationCodeableConcept'),
         text('text', 'medicationCodeableConcept'),
@@ -87,9 +86,30 @@ export const KEYWORD_MAP: KeywordMap = {
         code('category', 'category'),
         code('reason', 'reasonCode'),
         date('date', 'authoredOn'),
+        REMARKS,
+      ],
+    },
+    {
+      types: ['MedicationDispense'],
+      rules: [
+        code('medication', 'medicationCodeableConcept'),
+        text('text', 'medicationCodeableConcept'),
+        code('status', 'status'),
+        code('category', 'category'),
+        date('date', 'whenHandedOver'),
+        REMARKS,
+      ],
+    },
+    {
+      types: ['MedicationStatement', 'MedicationAdministration'],
+      rules: [
+        code('medication', 'medicationCodeableConcept'),
+        text('text', 'medicationCodeableConcept'),
+        code('status', 'status'),
+        code('category', 'category'),
+        code('reason', 'reasonCode'),
         date('date', 'effectiveDateTime'),
         date('date', 'effectivePeriod'),
-        date('date', 'whenHandedOver'),
         REMARKS,
       ],
     },
@@ -198,18 +218,37 @@ export const KEYWORD_MAP: KeywordMap = {
       ],
     },
     {
-      types: ['CarePlan', 'ServiceRequest', 'Goal'],
+      types: ['CarePlan'],
       rules: [
         code('plan', 'category'),
-        code('plan', 'code'),
         code('plan', 'activity.detail.code'),
         text('text', 'category'),
-        text('text', 'code'),
-        text('text', 'description'),
-        code('reason', 'reasonCode'),
+        text('note', 'description'),
         code('status', 'status'),
-        code('status', 'lifecycleStatus'),
         date('date', 'period'),
+        REMARKS,
+      ],
+    },
+    {
+      types: ['Goal'],
+      rules: [
+        code('plan', 'description'),
+        text('text', 'description'),
+        code('category', 'category'),
+        code('status', 'lifecycleStatus'),
+        date('date', 'startDate'),
+        REMARKS,
+      ],
+    },
+    {
+      types: ['ServiceRequest'],
+      rules: [
+        code('plan', 'code'),
+        text('text', 'code'),
+        code('category', 'category'),
+        code('reason', 'reasonCode'),
+        code('body-site', 'bodySite'),
+        code('status', 'status'),
         date('date', 'authoredOn'),
         REMARKS,
       ],
