@@ -1,0 +1,1178 @@
+/**
+ * The sans-IO PBFT replica: `step(input)` returns effects; no clock, randomness, promise or I/O. One height is in
+ * flight; views are scoped to the height. The rules are those of ledger-security section 1, named by number where
+ * they are coded. Persist, then send, then apply, then acknowledge: what depends on a WAL record is emitted only
+ * after `persisted`, by this code and not by its driver.
+ *
+ * Liveness needs partial synchrony; safety needs at most f faulty validators. Inputs must carry verified messages.
+ */
+import { type Chain, leaderOf } from '../chain.ts';
+import {
+  CENSOR_TIMEOUTS,
+  HEARTBEAT_MS,
+  PROPOSALS_KEPT_MAX,
+  SYNC_BLOCKS_MAX,
+  TIMEOUT_CAP_MS,
+  VIEWS_AHEAD_MAX,
+} from '../limits.ts';
+import type { PeerId } from '../validators.ts';
+import { type Hash, ZERO_HASH } from '../wire/bytes.ts';
+import {
+  type Block,
+  type Commit,
+  type Hello,
+  type Message,
+  type NewView,
+  type Prepare,
+  type PreparedCertificate,
+  type PrePrepare,
+  type Proposal,
+  type QuorumCertificate,
+  type Signed,
+  type ViewChange,
+  VOTE_TAG,
+  type VoteKind,
+  type VotePosition,
+  type Welcome,
+} from '../wire/messages.ts';
+import { BootGate, PeerMemory } from './boot.ts';
+import { RequestPool } from './pool.ts';
+import { checkNewView, emptyAllowed, fitsChain, highestPrepared, namesParent, timely, viewChangeHolds } from './rules.ts';
+import {
+  type CoreMessage,
+  type Effect,
+  type Input,
+  laterVote,
+  type PooledRequest,
+  type ProposalMode,
+  type Recovered,
+  type ReplicaOptions,
+  type Verdict,
+  type WalRecord,
+  type Weakening,
+} from './types.ts';
+import { signatures, VoteTable } from './votes.ts';
+
+/** A proposal of a view on its way to acceptance, with the message that carried it. */
+interface Candidate {
+  readonly view: number;
+  readonly message: PrePrepare | NewView;
+  readonly mode: ProposalMode;
+}
+
+/** Everything about the open height. Dropped as a whole when the height is decided. */
+class OpenHeight {
+  readonly height: number;
+  readonly openedAt: number;
+  view = 0;
+  /** True from sending VIEW-CHANGE(view) until a NEW-VIEW for `view` is accepted. */
+  changing = false;
+  viewSince: number;
+  /** When q VIEW-CHANGEs for `view` or higher were first held. */
+  quorumSince: number | undefined;
+  heartbeatSince: number | undefined;
+  /** Examined but not yet accepted. */
+  candidate: Candidate | undefined;
+  /** Accepted: validated and handed to the WAL. */
+  accepted: Candidate | undefined;
+  building = false;
+  locked: PreparedCertificate | undefined;
+  ownViewChange: ViewChange | undefined;
+  ownPrepare: Prepare | undefined;
+  ownCommit: Commit | undefined;
+  decided: QuorumCertificate | undefined;
+  /** A certificate whose block is still missing or unexecuted. */
+  awaited: QuorumCertificate | undefined;
+  handedOver = false;
+  readonly leading = new VoteTable();
+  readonly prepares = new VoteTable<Prepare>();
+  readonly commits = new VoteTable<Commit>();
+  readonly viewChanges = new Map<number, ViewChange>();
+  readonly proposals = new Map<Hash, Proposal>();
+  readonly verdicts = new Map<Hash, Verdict>();
+  readonly examining = new Set<string>();
+
+  constructor(height: number, now: number) {
+    this.height = height;
+    this.openedAt = now;
+    this.viewSince = now;
+  }
+}
+
+/** One proposal may be under examination twice: as a candidate, and with a fetched certificate. */
+function examinationKey(hash: Hash, certified: boolean): string {
+  return certified ? `${hash}+` : hash;
+}
+
+export class Replica {
+  readonly #options: ReplicaOptions;
+  readonly #weaken: Weakening;
+  readonly #pool = new RequestPool();
+  readonly #memory = new PeerMemory();
+  readonly #boot: BootGate;
+  readonly #peerHeights = new Map<PeerId, number>();
+  readonly #fetched = new Map<number, { block: Block; from: PeerId }>();
+  #chain: Chain;
+  #open: OpenHeight;
+  /** Own index in the set of the open height; -1 for an observer. */
+  #index: number;
+  #now = 0;
+  #clock = 0;
+  #started = false;
+  #halted = false;
+  #token = 0;
+  #waitingForDisk: { token: number; run: () => void }[] = [];
+  #effects: Effect[] = [];
+  #helloDeadline = 0;
+  #nextResend = 0;
+  #nextStatus = 0;
+  #fetchDeadline = 0;
+  #fetchPeer: PeerId | undefined;
+  #committedHeight: number;
+
+  constructor(options: ReplicaOptions) {
+    this.#options = options;
+    this.#weaken = options.weaken ?? {};
+    this.#chain = options.chain;
+    this.#index = options.chain.validators.ids.indexOf(options.self);
+    this.#open = new OpenHeight(options.chain.height + 1, 0);
+    this.#committedHeight = options.chain.height;
+    const ownLast = this.#restore(options.recovered);
+    this.#boot = new BootGate(
+      options.recovered,
+      options.helloNonce,
+      ownLast,
+      this.#weaken.rejoinAtOnce === true,
+    );
+  }
+
+  /** State after the last applied block. */
+  get chain(): Chain {
+    return this.#chain;
+  }
+
+  /** View of the open height. */
+  get view(): number {
+    return this.#open.view;
+  }
+
+  get changingView(): boolean {
+    return this.#open.changing;
+  }
+
+  get halted(): boolean {
+    return this.#halted;
+  }
+
+  get pooled(): number {
+    return this.#pool.size;
+  }
+
+  /** Own index in the validator set of the open height, or -1. */
+  get index(): number {
+    return this.#index;
+  }
+
+  /** Index of the leader of the current view. */
+  get leader(): number {
+    return leaderOf(this.#chain, this.#open.view);
+  }
+
+  /** An undecided proposal of the open height that peers may ask for by hash. */
+  proposalOf(hash: Hash): Proposal | undefined {
+    return this.#open.proposals.get(hash);
+  }
+
+  /** Whether this node may sign votes for the open height. */
+  get voting(): boolean {
+    return this.#mayVote();
+  }
+
+  /** What would become of this request. */
+  admission(request: PooledRequest): ReturnType<RequestPool['admission']> {
+    return this.#pool.admission(request);
+  }
+
+  /**
+   * Whether verifying this signed message could change anything: false for duplicates and for votes beyond a
+   * quorum, so that a driver stops verifying there.
+   */
+  wants(message: Signed & { readonly type: string }): boolean {
+    const open = this.#open;
+    if (this.#halted || message.height !== open.height || message.epoch !== this.#chain.validators.epoch) return false;
+    if (message.sender >= this.#chain.validators.n || message.view > open.view + VIEWS_AHEAD_MAX) return false;
+    switch (message.type) {
+      case 'prepare': {
+        const kept = open.prepares.get(message.view, message.sender);
+        if (kept !== undefined) return kept.digest !== message.digest;
+        const done = open.locked !== undefined && open.locked.view >= message.view;
+        return message.view >= open.view && !(done && open.locked?.hash === message.digest);
+      }
+      case 'commit': {
+        const kept = open.commits.get(message.view, message.sender);
+        if (kept !== undefined) return kept.digest !== message.digest;
+        return open.decided === undefined || open.decided.headerHash !== message.digest;
+      }
+      case 'view-change': {
+        const kept = open.viewChanges.get(message.sender);
+        const missedNewView = !open.changing && message.view <= open.view && open.view > 0;
+        return kept === undefined || message.view > kept.view || kept.digest !== message.digest || missedNewView;
+      }
+      default:
+        return open.decided === undefined;
+    }
+  }
+
+  /** A vote was received over its sender's own link but not verified; remembered for HELLO answers only. */
+  noteVote(message: Signed, kind: VoteKind): void {
+    this.#note(message, kind);
+  }
+
+  /** Monotone time of the next timer, to be answered by a tick at or after it. */
+  nextDeadline(): number {
+    const times = [this.#nextStatus, this.#nextResend];
+    if (this.#boot.asking) times.push(this.#helloDeadline);
+    const view = this.#viewDeadline();
+    if (view !== undefined) times.push(view);
+    const half = this.#broadcastDeadline();
+    if (half !== undefined) times.push(half);
+    const beat = this.#chain.time + HEARTBEAT_MS - this.#clock;
+    if (beat > 0) times.push(this.#now + beat);
+    return Math.min(...times);
+  }
+
+  /** Processes one input to the end. The effects are to be carried out in order. */
+  step(input: Input): Effect[] {
+    this.#effects = [];
+    if (!this.#halted) this.#dispatch(input);
+    const effects = this.#effects;
+    this.#effects = [];
+    return effects;
+  }
+
+  #dispatch(input: Input): void {
+    switch (input.t) {
+      case 'tick':
+        return this.#onTick(input.now, input.clock);
+      case 'message':
+        return this.#onMessage(input.from, input.message);
+      case 'request':
+        return this.#onRequest(input.request);
+      case 'built':
+        return this.#onBuilt(input.height, input.view, input.proposal);
+      case 'unbuilt':
+        return this.#onUnbuilt(input.height, input.view, input.drop);
+      case 'validated':
+        return this.#onValidated(input.height, input.hash, input.verdict, input.certified);
+      case 'persisted':
+        return this.#onPersisted(input.upTo);
+      case 'applied':
+        return this.#onApplied(input.chain, input.requests);
+      case 'connected':
+        return this.#onConnected(input.peer);
+      default:
+        input satisfies never;
+    }
+  }
+
+  // ---- start -------------------------------------------------------------------------------------------------
+
+  /** Takes back what the WAL holds about the open height; the latest own vote in it. */
+  #restore(recovered: Recovered): VotePosition {
+    const open = this.#open;
+    let last: VotePosition = { height: 0, view: 0, kind: 0 };
+    const voted = (position: VotePosition): void => {
+      if (laterVote(position, last)) last = position;
+    };
+    for (const record of recovered.records) {
+      if (record.kind === 'prepared') {
+        voted({ height: record.height, view: record.certificate.view, kind: VOTE_TAG.commit });
+        this.#committedHeight = Math.max(this.#committedHeight, record.height);
+      }
+      if (record.kind === 'proposal') voted({ height: record.height, view: record.message.view, kind: VOTE_TAG.prepare });
+      if (record.kind === 'view-change') {
+        voted({ height: record.height, view: record.message.view, kind: VOTE_TAG['view-change'] });
+      }
+      if (record.height === open.height) this.#restoreRecord(record);
+    }
+    return last;
+  }
+
+  #restoreRecord(record: WalRecord): void {
+    const open = this.#open;
+    switch (record.kind) {
+      case 'proposal': {
+        const { message } = record;
+        open.proposals.set(message.proposal.hash, message.proposal);
+        open.leading.add(message);
+        if (message.view < open.view) return;
+        open.view = message.view;
+        open.changing = false;
+        open.accepted = { view: message.view, message, mode: 'reproposal' };
+        return;
+      }
+      case 'prepared':
+        if (open.locked === undefined || record.certificate.view > open.locked.view) open.locked = record.certificate;
+        return;
+      case 'view-change':
+        open.view = record.message.view;
+        open.changing = true;
+        open.ownViewChange = record.message;
+        return;
+      case 'decided':
+        open.awaited = record.qc;
+        return;
+      default:
+        record satisfies never;
+    }
+  }
+
+  #start(): void {
+    this.#started = true;
+    const open = this.#open;
+    open.viewSince = this.#now;
+    this.#helloDeadline = this.#now + this.#options.timing.helloMs;
+    this.#nextResend = this.#now + this.#options.timing.resendMs;
+    if (this.#index < 0) this.#boot.waited();
+    else this.#sayHello('all');
+    if (open.accepted !== undefined) this.#examine(open.accepted.message.proposal, 'reproposal', undefined);
+  }
+
+  #sayHello(to: PeerId | 'all'): void {
+    this.#send(
+      to,
+      this.#options.signer.hello({
+        epoch: this.#chain.validators.epoch,
+        sender: this.#index,
+        boot: this.#boot.boot,
+        nonce: this.#boot.nonce,
+      }),
+    );
+  }
+
+  #onHello(from: PeerId, hello: Hello): void {
+    if (this.#index < 0 || hello.epoch !== this.#chain.validators.epoch || hello.sender === this.#index) return;
+    const peer = this.#chain.validators.ids[hello.sender];
+    this.#send(
+      from,
+      this.#options.signer.welcome({
+        epoch: hello.epoch,
+        sender: this.#index,
+        to: hello.sender,
+        nonce: hello.nonce,
+        boot: this.#memory.bootBefore(peer, hello),
+        lastVote: this.#memory.lastVote(peer),
+        committed: this.#committedHeight,
+      }),
+    );
+  }
+
+  #onWelcome(welcome: Welcome): void {
+    if (welcome.to !== this.#index || welcome.sender === this.#index) return;
+    if (welcome.epoch !== this.#chain.validators.epoch) return;
+    const wasAsking = this.#boot.asking;
+    const voteFrom = this.#boot.answer(welcome, this.#chain.validators, this.#chain.height);
+    if (voteFrom !== undefined) this.#effects.push({ t: 'persistVoteFrom', voteFrom });
+    if (wasAsking && !this.#boot.asking) this.#resumeVoting();
+  }
+
+  /** Sends again what this node has signed for the open height, and leads if it is its turn. */
+  #resumeVoting(): void {
+    this.#restoreOwnVotes();
+    this.#resend('all');
+    this.#tryPropose();
+    this.#tryNewView();
+  }
+
+  #restoreOwnVotes(): void {
+    const open = this.#open;
+    if (!this.#mayVote()) return;
+    if (open.ownViewChange !== undefined && open.changing) open.viewChanges.set(this.#index, open.ownViewChange);
+    const { accepted } = open;
+    if (accepted === undefined || open.changing || accepted.view !== open.view) return;
+    this.#castPrepare(accepted);
+    if (open.locked?.view === open.view && open.ownCommit === undefined) this.#castCommit(open.locked);
+  }
+
+  #mayVote(): boolean {
+    return !this.#halted && this.#started && this.#index >= 0 && this.#boot.mayVote(this.#open.height);
+  }
+
+  // ---- time --------------------------------------------------------------------------------------------------
+
+  #onTick(now: number, clock: number): void {
+    this.#now = Math.max(now, this.#now);
+    this.#clock = clock;
+    if (!this.#started) this.#start();
+    if (this.#boot.asking && this.#now >= this.#helloDeadline) {
+      this.#boot.waited();
+      if (this.#boot.asking) {
+        this.#helloDeadline = this.#now + this.#options.timing.resendMs;
+        this.#sayHello('all');
+      } else this.#resumeVoting();
+    }
+    this.#noteHeartbeat();
+    if (this.#now >= this.#nextStatus) {
+      this.#nextStatus = this.#now + this.#options.timing.statusMs;
+      this.#send('all', { type: 'status', height: this.#chain.height, view: this.#open.view });
+      this.#sweepPool();
+    }
+    if (this.#now >= this.#nextResend) {
+      this.#nextResend = this.#now + this.#options.timing.resendMs;
+      this.#resend('all');
+    }
+    this.#catchUp();
+    this.#broadcastLate();
+    const deadline = this.#viewDeadline();
+    if (deadline !== undefined && this.#now >= deadline && this.#stillOverdue()) {
+      this.#startViewChange(this.#open.view + 1);
+    }
+    this.#tryPropose();
+  }
+
+  #timeout(view: number): number {
+    return Math.min(this.#options.timing.viewTimeoutMs * 2 ** Math.min(view, 16), TIMEOUT_CAP_MS);
+  }
+
+  /** When this node gives up on the current view; undefined while it waits for nothing (rules 14, 16). */
+  #viewDeadline(): number | undefined {
+    const open = this.#open;
+    if (!this.#mayVote() || open.decided !== undefined) return undefined;
+    const timeout = this.#timeout(open.view);
+    if (open.changing) return open.quorumSince === undefined ? undefined : open.quorumSince + timeout;
+    if (open.view > 0 || open.accepted !== undefined || open.candidate !== undefined) return open.viewSince + timeout;
+    let deadline: number | undefined;
+    const oldest = this.#pool.oldest();
+    if (oldest !== undefined) {
+      const started = Math.max(oldest.since, open.viewSince) + timeout;
+      deadline = Math.min(started, Math.max(oldest.since + CENSOR_TIMEOUTS * timeout, open.openedAt + timeout / 4));
+    }
+    if (open.heartbeatSince !== undefined) {
+      deadline = Math.min(deadline ?? Number.POSITIVE_INFINITY, open.heartbeatSince + timeout);
+    }
+    return deadline;
+  }
+
+  /** Drops requests that became invalid, then asks again whether the deadline has passed. */
+  #stillOverdue(): boolean {
+    this.#sweepPool();
+    const deadline = this.#viewDeadline();
+    return deadline !== undefined && this.#now >= deadline;
+  }
+
+  #noteHeartbeat(): void {
+    const open = this.#open;
+    if (open.heartbeatSince === undefined && this.#clock >= this.#chain.time + HEARTBEAT_MS) {
+      open.heartbeatSince = this.#now;
+    }
+  }
+
+  #sweepPool(): void {
+    const time = this.#nextTime();
+    const gone: string[] = [];
+    for (const { request } of this.#pool.entries()) {
+      if (!this.#options.stillValid(request.info, time)) gone.push(request.id);
+    }
+    for (const id of gone) this.#drop(id, 'expired');
+  }
+
+  #drop(id: string, reason: 'expired' | 'offending'): void {
+    if (this.#pool.remove(id)) this.#effects.push({ t: 'dropped', id, reason });
+  }
+
+  /** Block time of a header made now (rule 12). */
+  #nextTime(): number {
+    return Math.max(this.#clock, this.#chain.time + 1);
+  }
+
+  // ---- requests ----------------------------------------------------------------------------------------------
+
+  #onRequest(request: PooledRequest): void {
+    if (this.#pool.add(request, this.#now) !== 'added') return;
+    const leader = this.leader;
+    if (leader === this.#index) this.#tryPropose();
+    else this.#send(this.#chain.validators.ids[leader], { type: 'request', request: request.bytes });
+  }
+
+  #broadcastDeadline(): number | undefined {
+    const quiet = this.#pool.oldestQuiet();
+    return quiet === undefined ? undefined : quiet.since + this.#options.timing.viewTimeoutMs / 2;
+  }
+
+  /** Requests that the leader has not decided after half a time-out go to all (rule 16). */
+  #broadcastLate(): void {
+    const before = this.#now - this.#options.timing.viewTimeoutMs / 2;
+    for (;;) {
+      const quiet = this.#pool.oldestQuiet();
+      if (quiet === undefined || quiet.since > before) return;
+      this.#pool.broadcast(quiet.request.id);
+      this.#send('all', { type: 'request', request: quiet.request.bytes });
+    }
+  }
+
+  // ---- proposing ---------------------------------------------------------------------------------------------
+
+  /** At view 0 the leader proposes as soon as nothing is in flight and there is something to order. */
+  #tryPropose(): void {
+    const open = this.#open;
+    if (open.view !== 0 || open.changing || !this.#mayPropose()) return;
+    if (this.#pool.size === 0 && open.heartbeatSince === undefined) return;
+    this.#build();
+  }
+
+  #mayPropose(): boolean {
+    const open = this.#open;
+    return (
+      this.#mayVote() &&
+      this.leader === this.#index &&
+      open.decided === undefined &&
+      open.awaited === undefined &&
+      !open.building &&
+      open.candidate === undefined &&
+      open.accepted?.view !== open.view
+    );
+  }
+
+  #build(): void {
+    const open = this.#open;
+    const time = this.#nextTime();
+    const requests = this.#pool.select(this.#options.batch, (request) => this.#options.stillValid(request.info, time));
+    if (requests.length === 0 && open.view === 0 && open.heartbeatSince === undefined) return;
+    open.building = true;
+    this.#effects.push({
+      t: 'build',
+      height: open.height,
+      view: open.view,
+      proposer: this.#index,
+      time,
+      requests,
+    });
+  }
+
+  #onUnbuilt(height: number, view: number, drop: readonly string[]): void {
+    const open = this.#open;
+    for (const id of drop) this.#drop(id, 'offending');
+    if (height !== open.height || view !== open.view) return;
+    open.building = false;
+    this.#tryPropose();
+    this.#tryNewView();
+  }
+
+  #onBuilt(height: number, view: number, proposal: Proposal): void {
+    const open = this.#open;
+    if (height !== open.height) return;
+    open.building = false;
+    if (view !== open.view || !this.#mayPropose()) return;
+    if (view === 0 && !open.changing) {
+      const position = this.#position(0);
+      const signature = this.#options.signer.vote('pre-prepare', position, proposal.hash);
+      this.#lead({ type: 'pre-prepare', ...position, digest: proposal.hash, signature, proposal });
+    } else if (view > 0 && open.changing) {
+      const changes = this.#viewChangeQuorum();
+      if (changes !== undefined && highestPrepared(changes, this.#weaken) === undefined) {
+        this.#leadNewView(proposal, changes);
+      }
+    }
+  }
+
+  #position(view: number): Omit<Signed, 'digest' | 'signature'> {
+    return {
+      epoch: this.#chain.validators.epoch,
+      height: this.#open.height,
+      view,
+      sender: this.#index,
+    };
+  }
+
+  /** The leader's own proposal is its PREPARE: durable, then sent, then counted (rule 4). */
+  #lead(message: PrePrepare | NewView): void {
+    const open = this.#open;
+    open.verdicts.set(message.proposal.hash, 'ok');
+    const candidate: Candidate = { view: message.view, message, mode: 'reproposal' };
+    this.#accept(candidate, () => {
+      this.#send('all', message);
+      open.leading.add(message);
+    });
+  }
+
+  /** Makes `candidate` the accepted proposal of its view and its record durable before `then`. */
+  #accept(candidate: Candidate, then: () => void): void {
+    const open = this.#open;
+    open.candidate = undefined;
+    open.accepted = candidate;
+    open.viewSince = open.view === 0 ? this.#now : open.viewSince;
+    this.#keepProposal(candidate.message.proposal);
+    this.#persist({ kind: 'proposal', height: open.height, message: candidate.message }, () => {
+      if (this.#open !== open || open.view !== candidate.view || open.changing) return;
+      then();
+      this.#tryPrepared(candidate.view);
+    });
+  }
+
+  #keepProposal(proposal: Proposal): void {
+    const open = this.#open;
+    open.proposals.set(proposal.hash, proposal);
+    if (open.proposals.size <= PROPOSALS_KEPT_MAX) return;
+    for (const hash of open.proposals.keys()) {
+      const needed = hash === open.locked?.hash || hash === open.accepted?.message.digest || hash === proposal.hash;
+      if (needed) continue;
+      open.proposals.delete(hash);
+      open.verdicts.delete(hash);
+      return;
+    }
+  }
+
+  // ---- normal case -------------------------------------------------------------------------------------------
+
+  #onMessage(from: PeerId, message: CoreMessage): void {
+    switch (message.type) {
+      case 'pre-prepare':
+        this.#note(message, 'pre-prepare');
+        return this.#onPrePrepare(message);
+      case 'new-view':
+        this.#note(message, 'pre-prepare');
+        return this.#onNewView(message);
+      case 'prepare':
+        this.#note(message, 'prepare');
+        return this.#onPrepare(message);
+      case 'commit':
+        this.#note(message, 'commit');
+        return this.#onCommit(message);
+      case 'view-change':
+        this.#note(message, 'view-change');
+        return this.#onViewChange(from, message);
+      case 'status':
+        this.#peerHeights.set(from, message.height);
+        return this.#catchUp();
+      case 'blocks':
+        return this.#onBlocks(from, message.blocks);
+      case 'proposal':
+        return this.#onProposal(message.proposal);
+      case 'hello':
+        return this.#onHello(from, message);
+      case 'welcome':
+        return this.#onWelcome(message);
+      default:
+        message satisfies never;
+    }
+  }
+
+  #note(message: Signed, kind: VoteKind): void {
+    const peer = this.#chain.validators.ids[message.sender];
+    if (peer === undefined || message.epoch !== this.#chain.validators.epoch) return;
+    this.#memory.note(peer, { height: message.height, view: message.view, kind: VOTE_TAG[kind] });
+  }
+
+  /** Whether a vote is one for the open height that may be stored (rules 2, 29). */
+  #storable(message: Signed): boolean {
+    const open = this.#open;
+    return (
+      message.epoch === this.#chain.validators.epoch &&
+      message.height === open.height &&
+      message.sender < this.#chain.validators.n &&
+      message.view <= open.view + VIEWS_AHEAD_MAX &&
+      !open.handedOver
+    );
+  }
+
+  #accuse(kind: VoteKind, first: Signed, second: Signed): void {
+    const key = this.#chain.validators.keys[first.sender];
+    this.#effects.push({ t: 'evidence', evidence: { kind, key, first, second } });
+  }
+
+  /** The first proposal of a view counts, a second different one is evidence (rules 5, 17). */
+  #firstOfView(message: PrePrepare | NewView): boolean {
+    const kept = this.#open.leading.add(message);
+    if (kept === undefined) return true;
+    if (kept.digest !== message.digest) {
+      this.#accuse('pre-prepare', kept, message);
+      return this.#weaken.secondPrePrepare === true;
+    }
+    // Sent again: examined again if it was refused before, for its clock or a request not known then.
+    return this.#open.accepted?.view !== message.view && this.#open.candidate === undefined;
+  }
+
+  #onPrePrepare(message: PrePrepare): void {
+    const open = this.#open;
+    const { header } = message.proposal;
+    if (!this.#storable(message) || message.view !== 0 || message.sender !== leaderOf(this.#chain, 0)) return;
+    if (message.sender === this.#index || !fitsChain(this.#chain, header) || header.view !== 0) return;
+    if (!namesParent(this.#chain, message.proposal)) return;
+    if (!this.#firstOfView(message) || open.view !== 0 || open.changing) return;
+    if (!this.#freshAllowed(message.proposal, 0)) return;
+    this.#consider({ view: 0, message, mode: 'fresh' });
+  }
+
+  #freshAllowed(proposal: Proposal, view: number): boolean {
+    return (
+      timely(this.#chain, proposal.header, this.#clock) &&
+      (this.#weaken.emptyAnytime === true || emptyAllowed(this.#chain, proposal, view))
+    );
+  }
+
+  #consider(candidate: Candidate): void {
+    const open = this.#open;
+    open.candidate = candidate;
+    if (open.view === 0) open.viewSince = this.#now;
+    const { proposal } = candidate.message;
+    const verdict = open.verdicts.get(proposal.hash);
+    if (verdict === 'ok' || this.#weaken.skipExecution) this.#acceptCandidate(candidate);
+    else this.#examine(proposal, candidate.mode, undefined);
+  }
+
+  #examine(proposal: Proposal, mode: ProposalMode, qc: QuorumCertificate | undefined): void {
+    const open = this.#open;
+    const key = examinationKey(proposal.hash, qc !== undefined);
+    if (open.examining.has(key)) return;
+    open.examining.add(key);
+    this.#effects.push({ t: 'validate', proposal, mode, qc });
+  }
+
+  #onValidated(height: number, hash: Hash, verdict: Verdict, certified: boolean): void {
+    const open = this.#open;
+    if (height !== open.height || open.handedOver) return;
+    open.examining.delete(examinationKey(hash, certified));
+    const { candidate, awaited } = open;
+    if (awaited?.headerHash === hash && verdict === 'mismatch') {
+      this.#halt(`own execution of height ${height} gives other roots than its quorum certificate`);
+      return;
+    }
+    if (verdict === 'ok') open.verdicts.set(hash, verdict);
+    if (certified) this.#onFetchedVerdict(hash, verdict);
+    this.#tryDecide();
+    if (candidate?.message.digest === hash) {
+      if (verdict === 'ok') this.#acceptCandidate(candidate);
+      else open.candidate = undefined;
+    }
+    if (verdict === 'ok') this.#tryNewView();
+    else if (candidate?.message.digest === hash && awaited === undefined) this.#catchUp();
+  }
+
+  #halt(reason: string): void {
+    this.#halted = true;
+    this.#effects.push({ t: 'halt', reason });
+  }
+
+  #acceptCandidate(candidate: Candidate): void {
+    const open = this.#open;
+    if (candidate.view !== open.view || open.changing || open.decided !== undefined) return;
+    if (open.accepted?.view === candidate.view && !this.#weaken.secondPrePrepare) return;
+    open.verdicts.set(candidate.message.proposal.hash, 'ok');
+    if (!this.#mayVote()) {
+      // An observer follows: it keeps the proposal, so that it can decide without fetching, and signs nothing.
+      open.candidate = undefined;
+      this.#keepProposal(candidate.message.proposal);
+      this.#tryDecide();
+      return;
+    }
+    this.#accept(candidate, () => this.#castPrepare(candidate));
+  }
+
+  #castPrepare(candidate: Candidate): void {
+    const open = this.#open;
+    if (candidate.message.sender === this.#index || !this.#mayVote()) return;
+    const position = this.#position(candidate.view);
+    const digest = candidate.message.digest;
+    const signature = this.#options.signer.vote('prepare', position, digest);
+    const prepare: Prepare = { type: 'prepare', ...position, digest, signature };
+    open.ownPrepare = prepare;
+    open.prepares.add(prepare);
+    this.#send('all', prepare);
+  }
+
+  #onPrepare(message: Prepare): void {
+    if (!this.#storable(message)) return;
+    const kept = this.#open.prepares.add(message);
+    if (kept !== undefined) {
+      if (kept.digest !== message.digest) this.#accuse('prepare', kept, message);
+      return;
+    }
+    this.#tryPrepared(message.view);
+  }
+
+  /** q votes for the accepted proposal, the leader's PRE-PREPARE among them and counted once (rule 6). */
+  #tryPrepared(view: number): void {
+    const open = this.#open;
+    const { accepted } = open;
+    if (accepted === undefined || accepted.view !== view || !this.#mayVote()) return;
+    if ((open.view !== view || open.changing) && !this.#weaken.voteAfterViewChange) return;
+    if (open.locked !== undefined && open.locked.view >= view) return;
+    const { message } = accepted;
+    const leading = open.leading.get(view, message.sender);
+    if (leading === undefined) return;
+    const votes = open.prepares
+      .list(view, message.digest)
+      .filter((vote) => vote.sender !== message.sender || this.#weaken.leaderCountedTwice);
+    const quorum = this.#chain.validators.q - (this.#weaken.prepareQuorumLess ? 1 : 0);
+    const counted = votes.length + 1 + (this.#weaken.leaderCountedTwice ? 1 : 0);
+    if (counted < quorum) return;
+    const { header } = message.proposal;
+    const certificate: PreparedCertificate = {
+      header,
+      hash: message.digest,
+      view,
+      leader: { sender: message.sender, signature: message.signature },
+      votes: signatures(votes.slice(0, quorum - 1)),
+    };
+    open.locked = certificate;
+    this.#committedHeight = Math.max(this.#committedHeight, open.height);
+    this.#persist({ kind: 'prepared', height: open.height, certificate }, () => {
+      if (this.#open === open && open.view === view && !open.changing) this.#castCommit(certificate);
+    });
+  }
+
+  #castCommit(certificate: PreparedCertificate): void {
+    const open = this.#open;
+    if (!this.#mayVote()) return;
+    const position = this.#position(certificate.view);
+    const signature = this.#options.signer.vote('commit', position, certificate.hash);
+    const commit: Commit = { type: 'commit', ...position, digest: certificate.hash, signature };
+    open.ownCommit = commit;
+    open.commits.add(commit);
+    this.#send('all', commit);
+    this.#tryCommitted(commit);
+  }
+
+  #onCommit(message: Commit): void {
+    if (!this.#storable(message)) return;
+    const kept = this.#open.commits.add(message);
+    if (kept !== undefined) {
+      if (kept.digest !== message.digest) this.#accuse('commit', kept, message);
+      return;
+    }
+    this.#tryCommitted(message);
+  }
+
+  /** q COMMITs of one view and hash are a quorum certificate (rule 7). */
+  #tryCommitted({ view, digest }: Commit): void {
+    const open = this.#open;
+    if (open.decided !== undefined || open.awaited !== undefined) return;
+    const quorum = this.#chain.validators.q - (this.#weaken.commitQuorumLess ? 1 : 0);
+    const votes = this.#weaken.commitAnyView ? this.#commitsOfAnyView(digest) : open.commits.list(view, digest);
+    if (votes.length < quorum) return;
+    open.awaited = {
+      epoch: this.#chain.validators.epoch,
+      height: open.height,
+      view,
+      headerHash: digest,
+      votes: signatures(votes.slice(0, quorum)),
+    };
+    this.#tryDecide();
+    if (open.decided === undefined) this.#obtainAwaited();
+  }
+
+  #commitsOfAnyView(digest: Hash): Commit[] {
+    const bySender = new Map<number, Commit>();
+    for (const vote of this.#open.commits.all()) if (vote.digest === digest) bySender.set(vote.sender, vote);
+    return [...bySender.values()].sort((a, b) => a.sender - b.sender);
+  }
+
+  /** Certificate, batch and own execution together decide (rule 8). */
+  #tryDecide(): void {
+    const open = this.#open;
+    const qc = open.awaited;
+    if (qc === undefined || open.decided !== undefined) return;
+    const proposal = open.proposals.get(qc.headerHash);
+    if (proposal === undefined) return;
+    if (open.verdicts.get(qc.headerHash) !== 'ok' && !this.#weaken.skipExecution) {
+      this.#examine(proposal, 'decided', undefined);
+      return;
+    }
+    open.decided = qc;
+    open.handedOver = true;
+    this.#emitPersist({ kind: 'decided', height: open.height, qc });
+    this.#effects.push({ t: 'decide', block: { proposal, qc } });
+  }
+
+  /** The block of a certificate is not here: its signers have it. */
+  #obtainAwaited(): void {
+    const open = this.#open;
+    if (open.awaited === undefined || open.proposals.has(open.awaited.headerHash)) return;
+    if (open.candidate?.message.digest === open.awaited.headerHash) {
+      this.#keepProposal(open.candidate.message.proposal);
+      this.#tryDecide();
+      return;
+    }
+    this.#fetchProposal(open.awaited.headerHash, open.awaited.votes.map((vote) => vote.sender));
+  }
+
+  #fetchProposal(hash: Hash, from: readonly number[]): void {
+    const message: Message = { type: 'fetch', from: this.#open.height, count: 1, hash };
+    for (const sender of from) {
+      if (sender !== this.#index) this.#send(this.#chain.validators.ids[sender], message);
+    }
+  }
+
+  /** A proposal that was fetched by hash: wanted only for a certificate or a lock. */
+  #onProposal(proposal: Proposal): void {
+    const open = this.#open;
+    if (open.handedOver || !fitsChain(this.#chain, proposal.header)) return;
+    const wanted =
+      proposal.hash === open.awaited?.headerHash ||
+      proposal.hash === open.locked?.hash ||
+      [...open.viewChanges.values()].some((change) => change.prepared?.hash === proposal.hash);
+    if (!wanted || !namesParent(this.#chain, proposal)) return;
+    this.#keepProposal(proposal);
+    this.#tryDecide();
+    this.#tryNewView();
+  }
+
+  #onApplied(chain: Chain, requests: readonly string[]): void {
+    for (const id of requests) this.#pool.remove(id);
+    this.#chain = chain;
+    this.#index = chain.validators.ids.indexOf(this.#options.self);
+    this.#open = new OpenHeight(chain.height + 1, this.#now);
+    this.#nextResend = this.#now + this.#options.timing.resendMs;
+    for (const height of this.#fetched.keys()) if (height <= chain.height) this.#fetched.delete(height);
+    this.#noteHeartbeat();
+    this.#considerFetched();
+    this.#catchUp();
+    this.#tryPropose();
+  }
+
+  // ---- view change -------------------------------------------------------------------------------------------
+
+  /** One VIEW-CHANGE per view, durable before it leaves; nothing is signed below it any more (rules 13, N1). */
+  #startViewChange(view: number): void {
+    const open = this.#open;
+    if (!this.#mayVote() || open.decided !== undefined) return;
+    if (view <= open.view) return;
+    open.view = view;
+    open.changing = true;
+    open.building = false;
+    open.candidate = undefined;
+    open.viewSince = this.#now;
+    open.quorumSince = undefined;
+    const change = this.#options.signer.viewChange(
+      this.#position(view),
+      this.#chain.qc,
+      this.#weaken.dropLock ? undefined : open.locked,
+    );
+    open.ownViewChange = change;
+    this.#effects.push({ t: 'view', height: open.height, view });
+    this.#persist({ kind: 'view-change', height: open.height, message: change }, () => {
+      if (this.#open !== open || open.ownViewChange !== change || !open.changing) return;
+      this.#nextResend = this.#now + this.#options.timing.resendMs;
+      this.#send('all', change);
+      this.#countViewChange(change);
+    });
+  }
+
+  #onViewChange(from: PeerId, message: ViewChange): void {
+    const open = this.#open;
+    if (!this.#storable(message) || !viewChangeHolds(this.#chain, message, this.#weaken)) return;
+    const kept = open.viewChanges.get(message.sender);
+    if (kept !== undefined && kept.view === message.view && kept.digest !== message.digest) {
+      this.#accuse('view-change', kept, message);
+      return;
+    }
+    const { accepted } = open;
+    if (message.view <= open.view && !open.changing && accepted !== undefined && accepted.view === open.view) {
+      // The sender missed the NEW-VIEW of the view in progress; it proves itself, so anyone may pass it on.
+      if (accepted.view > 0) this.#send(from, accepted.message);
+    }
+    if (kept !== undefined && kept.view >= message.view) return;
+    this.#countViewChange(message);
+  }
+
+  #countViewChange(message: ViewChange): void {
+    const open = this.#open;
+    open.viewChanges.set(message.sender, message);
+    this.#joinViewChange();
+    this.#noteViewChangeQuorum();
+    this.#tryNewView();
+  }
+
+  /** The (f+1)-th highest view among distinct senders has an honest sender at or above it (rule 14). */
+  #joinViewChange(): void {
+    const views = [...this.#open.viewChanges.values()].map((change) => change.view).sort((a, b) => b - a);
+    const joined = views[this.#chain.validators.f];
+    if (joined !== undefined && joined > this.#open.view) this.#startViewChange(joined);
+  }
+
+  #noteViewChangeQuorum(): void {
+    const open = this.#open;
+    if (!open.changing || open.quorumSince !== undefined) return;
+    let count = 0;
+    for (const change of open.viewChanges.values()) if (change.view >= open.view) count++;
+    if (count >= this.#chain.validators.q) open.quorumSince = this.#now;
+  }
+
+  /** q VIEW-CHANGEs of exactly the current view, senders ascending. */
+  #viewChangeQuorum(): ViewChange[] | undefined {
+    const open = this.#open;
+    const changes = [...open.viewChanges.values()]
+      .filter((change) => change.view === open.view)
+      .sort((a, b) => a.sender - b.sender);
+    const quorum = this.#chain.validators.q - (this.#weaken.viewChangeQuorumLess ? 1 : 0);
+    return changes.length >= quorum ? changes.slice(0, quorum) : undefined;
+  }
+
+  /** The new leader proposes the highest prepared header again, or a fresh one (rule 15). */
+  #tryNewView(): void {
+    const open = this.#open;
+    if (!open.changing || !this.#mayPropose()) return;
+    const changes = this.#viewChangeQuorum();
+    if (changes === undefined) return;
+    const prepared = highestPrepared(changes, this.#weaken);
+    if (prepared === undefined) {
+      this.#build();
+      return;
+    }
+    const proposal = open.proposals.get(prepared.hash);
+    if (proposal === undefined) {
+      this.#fetchProposal(prepared.hash, prepared.votes.map((vote) => vote.sender).concat(prepared.leader.sender));
+      return;
+    }
+    if (open.verdicts.get(prepared.hash) === 'ok' || this.#weaken.skipExecution) this.#leadNewView(proposal, changes);
+    else this.#examine(proposal, 'reproposal', undefined);
+  }
+
+  #leadNewView(proposal: Proposal, viewChanges: readonly ViewChange[]): void {
+    const open = this.#open;
+    const position = this.#position(open.view);
+    const signature = this.#options.signer.vote('pre-prepare', position, proposal.hash);
+    open.changing = false;
+    open.viewSince = this.#now;
+    this.#effects.push({ t: 'view', height: open.height, view: open.view });
+    this.#lead({ type: 'new-view', ...position, digest: proposal.hash, signature, proposal, viewChanges });
+  }
+
+  #onNewView(message: NewView): void {
+    const open = this.#open;
+    if (!this.#storable(message) || message.sender === this.#index || open.decided !== undefined) return;
+    if (message.view < open.view) return;
+    const check = checkNewView(this.#chain, message, this.#weaken);
+    if (check === 'refused' || !this.#firstOfView(message)) return;
+    open.view = message.view;
+    open.changing = false;
+    open.building = false;
+    open.candidate = undefined;
+    open.viewSince = this.#now;
+    this.#effects.push({ t: 'view', height: open.height, view: open.view });
+    const strict = check === 'fresh' || this.#weaken.clockOnReproposal === true;
+    if (strict && !this.#freshAllowed(message.proposal, message.view)) return;
+    this.#consider({ view: message.view, message, mode: check });
+  }
+
+  // ---- catching up -------------------------------------------------------------------------------------------
+
+  #onConnected(peer: PeerId): void {
+    this.#send(peer, { type: 'status', height: this.#chain.height, view: this.#open.view });
+    if (!this.#started) return;
+    if (this.#index >= 0) this.#sayHello(peer);
+    this.#resend(peer);
+  }
+
+  /** Own signatures of the open height again, byte for byte the same. */
+  #resend(to: PeerId | 'all'): void {
+    const open = this.#open;
+    if (open.handedOver) return;
+    if (open.awaited !== undefined) this.#obtainAwaited();
+    if (!this.#mayVote()) return;
+    if (open.changing && open.ownViewChange !== undefined) {
+      if (open.viewChanges.get(this.#index) === open.ownViewChange) this.#send(to, open.ownViewChange);
+      this.#tryNewView();
+      return;
+    }
+    const { accepted } = open;
+    if (accepted === undefined || accepted.view !== open.view) return;
+    const leads = accepted.message.sender === this.#index;
+    if (leads && open.leading.get(accepted.view, this.#index) !== undefined) this.#send(to, accepted.message);
+    if (open.ownPrepare?.view === open.view) this.#send(to, open.ownPrepare);
+    if (open.ownCommit?.view === open.view) this.#send(to, open.ownCommit);
+  }
+
+  /** Asks one peer at a time for the blocks that this node lacks; the next one when it does not answer. */
+  #catchUp(): void {
+    const open = this.#open;
+    if (!this.#started || open.handedOver || this.#fetched.has(open.height)) return;
+    if (this.#fetchPeer !== undefined && this.#now < this.#fetchDeadline) return;
+    const ahead = [...this.#peerHeights].filter(([, height]) => height >= open.height);
+    if (ahead.length === 0) return;
+    const patience = this.#options.timing.viewTimeoutMs / 5;
+    // One height behind is normal while its votes are on their way.
+    const far = ahead.some(([, height]) => height > open.height);
+    if (!far && this.#now < open.openedAt + patience) return;
+    const last = ahead.findIndex(([peer]) => peer === this.#fetchPeer);
+    const [peer] = ahead[(last + 1) % ahead.length];
+    this.#fetchPeer = peer;
+    this.#fetchDeadline = this.#now + this.#options.timing.viewTimeoutMs;
+    this.#send(peer, { type: 'fetch', from: open.height, count: SYNC_BLOCKS_MAX, hash: ZERO_HASH });
+  }
+
+  #onBlocks(from: PeerId, blocks: readonly Block[]): void {
+    const { height } = this.#open;
+    const asked = from === this.#fetchPeer;
+    let useful = false;
+    for (const block of blocks) {
+      const at = block.proposal.header.height;
+      // Unasked for, only the block of the open height is taken: the answer to a late vote.
+      if (at < height || at >= height + (asked ? SYNC_BLOCKS_MAX : 1) || this.#fetched.has(at)) continue;
+      if (block.qc.height !== at || block.qc.headerHash !== block.proposal.hash) continue;
+      this.#fetched.set(at, { block, from });
+      useful = true;
+    }
+    if (asked) this.#fetchPeer = undefined;
+    if (asked && !useful) this.#peerHeights.delete(from);
+    this.#considerFetched();
+  }
+
+  /** A fetched block of the open height is examined: its certificate by the verifier, its roots by execution. */
+  #considerFetched(): void {
+    const open = this.#open;
+    const fetched = this.#fetched.get(open.height);
+    if (fetched === undefined || open.handedOver) return;
+    const { proposal, qc } = fetched.block;
+    if (qc.epoch !== this.#chain.validators.epoch || !fitsChain(this.#chain, proposal.header)) {
+      this.#refuseFetched(fetched.from);
+      return;
+    }
+    this.#examine(proposal, 'decided', qc);
+  }
+
+  #refuseFetched(from: PeerId): void {
+    this.#fetched.delete(this.#open.height);
+    this.#peerHeights.delete(from);
+    this.#catchUp();
+  }
+
+  #onFetchedVerdict(hash: Hash, verdict: Verdict): void {
+    const open = this.#open;
+    const fetched = this.#fetched.get(open.height);
+    if (fetched === undefined || fetched.block.proposal.hash !== hash) return;
+    if (verdict === 'mismatch') {
+      this.#halt(`own execution of height ${open.height} gives other roots than its quorum certificate`);
+    } else if (verdict === 'invalid') {
+      this.#refuseFetched(fetched.from);
+    } else if (open.decided === undefined) {
+      open.awaited = fetched.block.qc;
+      open.proposals.set(hash, fetched.block.proposal);
+    }
+  }
+
+  // ---- effects -----------------------------------------------------------------------------------------------
+
+  #send(to: PeerId | 'all', message: Message): void {
+    this.#effects.push({ t: 'send', to, message });
+  }
+
+  #emitPersist(record: WalRecord): number {
+    this.#token += 1;
+    this.#effects.push({ t: 'persist', token: this.#token, record });
+    return this.#token;
+  }
+
+  /** `then` runs, and emits what depends on the record, when the record is durable (rule 22). */
+  #persist(record: WalRecord, then: () => void): void {
+    const token = this.#emitPersist(record);
+    if (this.#weaken.sendBeforeDurable) then();
+    else this.#waitingForDisk.push({ token, run: then });
+  }
+
+  #onPersisted(upTo: number): void {
+    const ready = this.#waitingForDisk.filter((waiting) => waiting.token <= upTo);
+    this.#waitingForDisk = this.#waitingForDisk.filter((waiting) => waiting.token > upTo);
+    for (const waiting of ready) waiting.run();
+  }
+}

@@ -1,0 +1,47 @@
+/** Votes of one kind at one height: at most one per (view, sender), counted by sender and never by message. */
+import type { Hash } from '../wire/bytes.ts';
+import type { SenderSignature, Signed } from '../wire/messages.ts';
+
+export class VoteTable<V extends Signed = Signed> {
+  readonly #views = new Map<number, Map<number, V>>();
+
+  get(view: number, sender: number): V | undefined {
+    return this.#views.get(view)?.get(sender);
+  }
+
+  /** Keeps the first vote of a sender in a view; the kept one when there is one already. */
+  add(vote: V): V | undefined {
+    let bySender = this.#views.get(vote.view);
+    if (bySender === undefined) {
+      bySender = new Map();
+      this.#views.set(vote.view, bySender);
+    }
+    const kept = bySender.get(vote.sender);
+    if (kept === undefined) bySender.set(vote.sender, vote);
+    return kept;
+  }
+
+  /** Distinct senders for `digest` in `view`. */
+  count(view: number, digest: Hash): number {
+    let count = 0;
+    for (const vote of this.#views.get(view)?.values() ?? []) if (vote.digest === digest) count++;
+    return count;
+  }
+
+  /** The votes for `digest` in `view`, senders ascending. */
+  list(view: number, digest: Hash): V[] {
+    const out: V[] = [];
+    for (const vote of this.#views.get(view)?.values() ?? []) if (vote.digest === digest) out.push(vote);
+    return out.sort((a, b) => a.sender - b.sender);
+  }
+
+  /** Every vote held. */
+  *all(): Generator<V> {
+    for (const bySender of this.#views.values()) yield* bySender.values();
+  }
+}
+
+/** Sender and signature of each vote, for a certificate. */
+export function signatures(votes: readonly Signed[]): SenderSignature[] {
+  return votes.map(({ sender, signature }) => ({ sender, signature }));
+}

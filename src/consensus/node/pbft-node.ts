@@ -1,0 +1,509 @@
+/**
+ * The event loop around the sans-IO core: time, WAL, verification, transport, application. One input is stepped at
+ * a time; effects are carried out in order. Order of every block: persist -> send -> apply -> acknowledge.
+ * A failed flush ends the node, a failed apply too: neither is retried.
+ */
+import type { Application, BlockStore } from '../application.ts';
+import { decodeChain, type Genesis, genesisChain } from '../chain.ts';
+import { Replica } from '../core/replica.ts';
+import type { CoreMessage, Effect, Input, PooledRequest } from '../core/types.ts';
+import { ConsensusError } from '../errors.ts';
+import {
+  type BatchLimits,
+  DEFAULT_BATCH,
+  DEFAULT_TIMING,
+  REQUEST_BYTES_MAX,
+  SYNC_BYTES_MAX,
+  type Timing,
+} from '../limits.ts';
+import type { Transport } from '../transport/port.ts';
+import type { PeerId } from '../validators.ts';
+import type { Wal } from '../wal/wal.ts';
+import { type Hash, toHex, ZERO_HASH } from '../wire/bytes.ts';
+import { decodeBlock, decodeMessage, encodeMessage } from '../wire/codec.ts';
+import { encodeEvidence } from '../wire/evidence.ts';
+import {
+  type Block,
+  type Fetch,
+  HELLO_NONCE_BYTES,
+  type Message,
+  type Signed,
+  type SignedMessage,
+  type Verified,
+  type VoteKind,
+} from '../wire/messages.ts';
+import { Executor } from './executor.ts';
+import type { ValidatorKey } from './keys.ts';
+import { coreSigner } from './signer.ts';
+import { FutureVotes } from './future.ts';
+import { Submissions, type Submitted } from './submissions.ts';
+import { type VerificationCache, Verifier } from './verifier.ts';
+
+/** Things worth a log line or a metric. */
+export type NodeEvent =
+  | { readonly type: 'decided'; readonly height: number; readonly view: number; readonly requests: number }
+  | { readonly type: 'view'; readonly height: number; readonly view: number }
+  | { readonly type: 'evidence'; readonly evidence: Uint8Array }
+  | { readonly type: 'malformed'; readonly from: PeerId; readonly code: string }
+  | { readonly type: 'halted'; readonly reason: string };
+
+export interface NodeOptions {
+  readonly key: ValidatorKey;
+  readonly genesis: Genesis;
+  readonly application: Application;
+  readonly blocks: BlockStore;
+  readonly wal: Wal;
+  readonly transport: Transport;
+  /** `n` random bytes. */
+  readonly random: (n: number) => Uint8Array;
+  /** Monotone milliseconds for timers. */
+  readonly now: () => number;
+  /** Wall-clock milliseconds for block times. */
+  readonly clock: () => number;
+  readonly timing?: Partial<Timing>;
+  readonly batch?: BatchLimits;
+  /** True after a restore from backup: the node observes until its old votes cannot matter. */
+  readonly restored?: boolean;
+  /** A cache shared by members of one process; see `VerificationCache`. */
+  readonly verificationCache?: VerificationCache;
+  readonly onEvent?: (event: NodeEvent) => void;
+}
+
+export interface NodeStatus {
+  /** Last applied height. */
+  readonly height: number;
+  /** Block time of `height`, milliseconds. */
+  readonly time: number;
+  readonly headHash: string;
+  readonly epoch: number;
+  readonly view: number;
+  readonly changingView: boolean;
+  /** Own index in the validator set, -1 for an observer. */
+  readonly index: number;
+  readonly leader: number;
+  readonly voting: boolean;
+  readonly halted: boolean;
+  readonly pooled: number;
+}
+
+/** A late vote for the last height is normal this long after it was decided: it crossed the decision. */
+const CROSSING_MS = 150;
+/** At most one answer to late votes of a peer in this time. */
+const SERVE_EVERY_MS = 100;
+
+export class PbftNode {
+  readonly #options: NodeOptions;
+  readonly #timing: Timing;
+  readonly #verifier: Verifier;
+  readonly #executor: Executor;
+  readonly #submissions = new Submissions();
+  readonly #future = new FutureVotes();
+  readonly #inputs: Input[] = [];
+  readonly #serving = new Set<PeerId>();
+  readonly #servedAt = new Map<PeerId, number>();
+  readonly #id: PeerId;
+  #replica: Replica | undefined;
+  #stepping = false;
+  #stopped = false;
+  #failure: ConsensusError | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #flushing = false;
+  #appended = 0;
+  #appliedAt = 0;
+  #lastTick = Number.NEGATIVE_INFINITY;
+  #boot = { boot: 0, voteFrom: 0 };
+
+  constructor(options: NodeOptions) {
+    this.#options = options;
+    this.#timing = { ...DEFAULT_TIMING, ...options.timing };
+    this.#verifier = new Verifier(options.genesis.chainId, options.verificationCache);
+    this.#executor = new Executor(options.application, options.blocks, this.#verifier);
+    this.#id = toHex(options.key.publicKey);
+  }
+
+  /** Recovers from tip and WAL, connects, and begins to take part. */
+  async start(): Promise<void> {
+    const { application, genesis, wal, transport, random } = this.#options;
+    const tip = await application.tip();
+    const chain = tip === undefined ? genesisChain(genesis) : decodeChain(tip.resume);
+    const { contents } = wal;
+    const firstStart = contents.boot === undefined && tip === undefined;
+    this.#boot = { boot: (contents.boot?.boot ?? 0) + 1, voteFrom: contents.boot?.voteFrom ?? 0 };
+    wal.writeBoot(this.#boot);
+    this.#replica = new Replica({
+      self: this.#id,
+      chain,
+      recovered: {
+        whole: contents.whole && (contents.boot !== undefined || firstStart) && this.#options.restored !== true,
+        boot: this.#boot.boot,
+        voteFrom: this.#boot.voteFrom,
+        records: contents.records.filter((record) => record.height > chain.height),
+      },
+      helloNonce: random(HELLO_NONCE_BYTES),
+      signer: coreSigner(this.#options.key, genesis.chainId),
+      timing: this.#timing,
+      batch: this.#options.batch ?? DEFAULT_BATCH,
+      stillValid: (info, time) => application.stillValid(info, time),
+    });
+    await transport.start({
+      onMessage: (from, bytes) => this.#onBytes(from, bytes),
+      onConnected: (peer) => this.#feed({ t: 'connected', peer }),
+    });
+    this.#feed();
+  }
+
+  /** Own id: the validator key in hexadecimal. */
+  get id(): PeerId {
+    return this.#id;
+  }
+
+  /**
+   * Has a request ordered; resolves when this node has applied it durably. The same request may be submitted again,
+   * here or elsewhere: it is executed once and every submission gets the same place. Rejects with the application's
+   * error, `consensus.nonce_used`, `consensus.pool_full`, `consensus.request_expired` or `consensus.stopped`.
+   */
+  async submit(request: Uint8Array): Promise<Submitted> {
+    this.#alive();
+    if (request.length > REQUEST_BYTES_MAX) {
+      throw new ConsensusError('consensus.too_large', `expected a request of at most ${REQUEST_BYTES_MAX} bytes`);
+    }
+    const done = this.#submissions.doneBytes(request);
+    if (done !== undefined) return done;
+    const admitted = await this.#executor.admit(request);
+    const replica = this.#alive();
+    const before = this.#submissions.done(admitted.id);
+    if (before !== undefined) return before;
+    const admission = replica.admission(admitted);
+    if (admission === 'full') {
+      throw new ConsensusError('consensus.pool_full', 'too many requests wait here; try again later or elsewhere');
+    }
+    if (admission === 'nonce-used') {
+      throw new ConsensusError('consensus.nonce_used', 'another request of this client with this nonce waits');
+    }
+    const result = this.#submissions.wait(admitted.id, request);
+    this.#feed({ t: 'request', request: admitted });
+    return result;
+  }
+
+  status(): NodeStatus {
+    const replica = this.#alive();
+    const { chain } = replica;
+    return {
+      height: chain.height,
+      time: chain.time,
+      headHash: chain.headHash,
+      epoch: chain.validators.epoch,
+      view: replica.view,
+      changingView: replica.changingView,
+      index: replica.index,
+      leader: replica.leader,
+      voting: replica.voting,
+      halted: replica.halted,
+      pooled: replica.pooled,
+    };
+  }
+
+  /** Stops taking part; what was acknowledged is durable. Waiting submissions are rejected. */
+  async stop(): Promise<void> {
+    if (this.#stopped) return;
+    this.#stopped = true;
+    clearTimeout(this.#timer);
+    this.#submissions.rejectAll(new ConsensusError('consensus.stopped', 'the node was stopped'));
+    await this.#options.transport.stop();
+    await this.#executor.idle();
+    if (this.#failure === undefined) await this.#options.wal.close();
+  }
+
+  #alive(): Replica {
+    if (this.#failure !== undefined) throw this.#failure;
+    if (this.#stopped || this.#replica === undefined) {
+      throw new ConsensusError('consensus.stopped', 'the node is not running');
+    }
+    return this.#replica;
+  }
+
+  #fail(error: ConsensusError): void {
+    if (this.#failure !== undefined) return;
+    this.#failure = error;
+    this.#stopped = true;
+    clearTimeout(this.#timer);
+    this.#submissions.rejectAll(error);
+    this.#emit({ type: 'halted', reason: error.message });
+    void this.#options.transport.stop();
+  }
+
+  #emit(event: NodeEvent): void {
+    this.#options.onEvent?.(event);
+  }
+
+  // ---- loop --------------------------------------------------------------------------------------------------
+
+  /** Queues inputs and works the queue off; never re-entered. */
+  #feed(...inputs: Input[]): void {
+    const replica = this.#replica;
+    if (this.#stopped || replica === undefined) return;
+    this.#inputs.push(...inputs);
+    if (this.#stepping) return;
+    this.#stepping = true;
+    const now = this.#options.now();
+    if (now > this.#lastTick || this.#inputs.length === 0) {
+      this.#lastTick = now;
+      this.#inputs.unshift({ t: 'tick', now, clock: this.#options.clock() });
+    }
+    try {
+      for (let input = this.#inputs.shift(); input !== undefined && !this.#stopped; input = this.#inputs.shift()) {
+        for (const effect of replica.step(input)) this.#perform(effect, replica);
+      }
+    } finally {
+      this.#stepping = false;
+    }
+    this.#flush();
+    this.#arm(replica);
+  }
+
+  #arm(replica: Replica): void {
+    clearTimeout(this.#timer);
+    if (this.#stopped) return;
+    const wait = Math.max(1, Math.ceil(replica.nextDeadline() - this.#options.now()));
+    this.#timer = setTimeout(() => this.#feed(), wait);
+  }
+
+  #perform(effect: Effect, replica: Replica): void {
+    const { chain } = replica;
+    switch (effect.t) {
+      case 'persist':
+        this.#options.wal.append(effect.record);
+        this.#appended = effect.token;
+        return;
+      case 'persistVoteFrom':
+        this.#boot = { ...this.#boot, voteFrom: effect.voteFrom };
+        this.#options.wal.writeBoot(this.#boot);
+        return;
+      case 'send':
+        this.#send(effect.to, effect.message);
+        return;
+      case 'build':
+        this.#run(this.#executor.build(effect, chain), (built) => {
+          const { height, view } = effect;
+          this.#feed(
+            'proposal' in built
+              ? { t: 'built', height, view, proposal: built.proposal }
+              : { t: 'unbuilt', height, view, drop: built.drop },
+          );
+        });
+        return;
+      case 'validate':
+        this.#run(this.#executor.validate(effect, chain), (verdict) => {
+          const { hash, header } = effect.proposal;
+          this.#feed({ t: 'validated', height: header.height, hash, verdict, certified: effect.qc !== undefined });
+        });
+        return;
+      case 'decide':
+        this.#decide(effect.block, replica);
+        return;
+      case 'dropped':
+        this.#submissions.reject(
+          effect.id,
+          effect.reason === 'expired'
+            ? new ConsensusError('consensus.request_expired', 'the request expired or its nonce was used before it was ordered')
+            : new ConsensusError('consensus.request_refused', 'the request cannot be executed'),
+        );
+        return;
+      case 'evidence': {
+        const evidence = encodeEvidence(effect.evidence);
+        this.#emit({ type: 'evidence', evidence });
+        this.#options.application.onEvidence?.(evidence);
+        return;
+      }
+      case 'view':
+        this.#emit({ type: 'view', height: effect.height, view: effect.view });
+        return;
+      case 'halt':
+        this.#fail(new ConsensusError('consensus.halted', effect.reason));
+        return;
+      default:
+        effect satisfies never;
+    }
+  }
+
+  /** Runs an application call; what it throws ends the node, because a state machine must not fail. */
+  #run<T>(work: Promise<T>, then: (value: T) => void): void {
+    work.then(then).catch((cause: unknown) => {
+      this.#fail(new ConsensusError('consensus.halted', 'the application failed; see the cause', { cause }));
+    });
+  }
+
+  /** One flush at a time; what is appended meanwhile shares the next one. */
+  #flush(): void {
+    const upTo = this.#appended;
+    if (upTo === 0 || this.#flushing) return;
+    this.#appended = 0;
+    this.#flushing = true;
+    this.#options.wal.flush().then(
+      () => {
+        this.#flushing = false;
+        this.#feed({ t: 'persisted', upTo });
+      },
+      (cause: unknown) => this.#fail(new ConsensusError('consensus.wal_failed', 'the WAL cannot be flushed', { cause })),
+    );
+  }
+
+  #send(to: PeerId | 'all', message: Message): void {
+    const bytes = encodeMessage(message);
+    if (to === 'all') this.#options.transport.broadcast(bytes);
+    else if (to !== this.#id) this.#options.transport.send(to, bytes);
+  }
+
+  #decide(block: Block, replica: Replica): void {
+    const { header } = block.proposal;
+    const identify = replica.pooled > 0 || this.#submissions.waiting;
+    this.#run(this.#executor.apply(block, replica.chain, identify), (applied) => {
+      if (this.#stopped) return;
+      this.#appliedAt = this.#options.now();
+      const ids = applied.ids.filter((id) => id !== undefined);
+      this.#feed({ t: 'applied', chain: applied.chain, requests: ids });
+      applied.ids.forEach((id, index) => {
+        if (id !== undefined) this.#submissions.resolve(id, { height: header.height, index });
+      });
+      if (applied.cosignature !== undefined) {
+        this.#send('all', { type: 'cosign', height: header.height, bytes: applied.cosignature });
+      }
+      this.#options.wal.truncateBelow(header.height);
+      this.#emit({ type: 'decided', height: header.height, view: block.qc.view, requests: block.proposal.batch.length });
+      for (const held of this.#future.take(header.height + 1)) this.#onSigned(held.from, held.message);
+    });
+  }
+
+  // ---- messages ----------------------------------------------------------------------------------------------
+
+  #onBytes(from: PeerId, bytes: Uint8Array): void {
+    if (this.#stopped) return;
+    let message: Message;
+    try {
+      message = decodeMessage(bytes);
+    } catch (error) {
+      this.#emit({ type: 'malformed', from, code: error instanceof ConsensusError ? error.code : 'consensus.malformed' });
+      return;
+    }
+    this.#onMessage(from, message);
+  }
+
+  #onMessage(from: PeerId, message: Message): void {
+    switch (message.type) {
+      case 'request':
+        this.#onRequest(message.request);
+        return;
+      case 'status':
+      case 'blocks':
+      case 'proposal':
+        // Unsigned: a hint, or checked against a certificate before it counts.
+        this.#feed({ t: 'message', from, message: message as Verified<CoreMessage> });
+        return;
+      case 'fetch':
+        this.#onFetch(from, message);
+        return;
+      case 'cosign':
+        this.#options.application.onCosignature(from, message.height, message.bytes);
+        return;
+      case 'hello':
+      case 'welcome':
+        this.#verifyAndFeed(from, message);
+        return;
+      default:
+        this.#onSigned(from, message);
+    }
+  }
+
+  #verifyAndFeed(from: PeerId, message: SignedMessage): void {
+    const replica = this.#replica;
+    if (replica === undefined) return;
+    const verified = this.#verifier.message(message, replica.chain.validators);
+    if (verified !== undefined) this.#feed({ t: 'message', from, message: verified });
+  }
+
+  /** A vote, proposal or view change: verified only for the open height and only while it can matter. */
+  #onSigned(from: PeerId, message: Exclude<SignedMessage, { type: 'hello' | 'welcome' }>): void {
+    const replica = this.#replica;
+    if (replica === undefined) return;
+    const open = replica.chain.height + 1;
+    if (message.height < open) {
+      this.#onLate(from, message.height, open - 1);
+    } else if (message.height === open) {
+      if (replica.wants(message)) this.#verifyAndFeed(from, message);
+      else this.#noteUnverified(from, message, replica);
+    } else {
+      const own = replica.chain.nextValidators.ids[message.sender] === from;
+      if (message.height === open + 1 && own) this.#future.hold(from, message);
+      else this.#hint(from, message.height - 1);
+    }
+  }
+
+  #hint(from: PeerId, height: number): void {
+    const hint: Message = { type: 'status', height, view: 0 };
+    this.#feed({ t: 'message', from, message: hint as Verified<CoreMessage> });
+  }
+
+  #noteUnverified(from: PeerId, message: Signed & { type: string }, replica: Replica): void {
+    if (replica.chain.validators.ids[message.sender] !== from) return;
+    const kind: VoteKind = message.type === 'new-view' ? 'pre-prepare' : (message.type as VoteKind);
+    replica.noteVote(message, kind);
+  }
+
+  /** A sender that votes on a decided height is given the block (ledger-security rule 9). */
+  #onLate(from: PeerId, height: number, decided: number): void {
+    const now = this.#options.now();
+    if (height === decided && now - this.#appliedAt < CROSSING_MS) return;
+    if (now - (this.#servedAt.get(from) ?? Number.NEGATIVE_INFINITY) < SERVE_EVERY_MS) return;
+    this.#servedAt.set(from, now);
+    this.#serve(from, height, 1);
+  }
+
+  #onFetch(from: PeerId, message: Fetch): void {
+    const replica = this.#replica;
+    if (replica === undefined || message.count === 0) return;
+    if (message.hash !== ZERO_HASH && message.from === replica.chain.height + 1) {
+      const proposal = replica.proposalOf(message.hash as Hash);
+      if (proposal !== undefined) this.#send(from, { type: 'proposal', proposal });
+      return;
+    }
+    this.#serve(from, message.from, message.count);
+  }
+
+  /** Answers with decided blocks; one answer at a time per peer, so that catching up cannot starve votes. */
+  #serve(to: PeerId, from: number, count: number): void {
+    if (this.#serving.has(to)) return;
+    this.#serving.add(to);
+    this.#readBlocks(from, count)
+      .then((blocks) => {
+        if (!this.#stopped) this.#send(to, { type: 'blocks', blocks });
+      })
+      .catch(() => undefined)
+      .finally(() => this.#serving.delete(to));
+  }
+
+  async #readBlocks(from: number, count: number): Promise<Block[]> {
+    const blocks: Block[] = [];
+    let bytes = 0;
+    const last = Math.min(from + count - 1, this.#replica?.chain.height ?? 0);
+    for (let height = from; height <= last; height++) {
+      const encoded = await this.#options.blocks.get(height);
+      if (encoded === undefined) break;
+      bytes += encoded.length;
+      if (blocks.length > 0 && bytes > SYNC_BYTES_MAX) break;
+      blocks.push(decodeBlock(encoded));
+    }
+    return blocks;
+  }
+
+  #onRequest(bytes: Uint8Array): void {
+    const known = this.#executor.known(bytes);
+    if (known !== undefined) {
+      this.#feed({ t: 'request', request: known });
+      return;
+    }
+    this.#executor.admit(bytes.slice()).then(
+      (request: PooledRequest) => this.#feed({ t: 'request', request }),
+      () => undefined,
+    );
+  }
+}
