@@ -4,7 +4,8 @@
  * The JSON is printed here, not by JSON.stringify, because the sample must hold what careless software destroys:
  * decimals with trailing zeros, escapes that could be written plainly, and text beyond ASCII.
  *
- *   node scripts/make-sample.mjs
+ *   node scripts/make-sample.mjs            writes the files
+ *   node scripts/make-sample.mjs --print    prints them one after the other
  */
 import { createHash } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
@@ -444,9 +445,13 @@ function print(value, indent = '') {
   return `${open}\n${parts.map((part) => inner + part).join(',\n')}\n${indent}${close}`;
 }
 
-const folder = fileURLToPath(new URL('../sample/', import.meta.url));
-mkdirSync(folder, { recursive: true });
-PATIENTS.forEach((patient, i) => {
-  const name = `patient-${String(i + 1).padStart(2, '0')}.json`;
-  writeFileSync(`${folder}${name}`, `${print(bundleOf(patient, i + 1))}\n`);
-});
+const documents = PATIENTS.map((patient, i) => `${print(bundleOf(patient, i + 1))}\n`);
+if (process.argv.includes('--print')) {
+  process.stdout.write(documents.join(''));
+} else {
+  const folder = fileURLToPath(new URL('../sample/', import.meta.url));
+  mkdirSync(folder, { recursive: true });
+  documents.forEach((document, i) => {
+    writeFileSync(`${folder}patient-${String(i + 1).padStart(2, '0')}.json`, document);
+  });
+}

@@ -13,7 +13,13 @@ export type LinkHandler = (from: MemberId, body: Uint8Array) => Promise<Uint8Arr
 export interface MemberLink {
   readonly self: MemberId;
   /** Throws `link.unreachable` or `link.timeout`, or the coded error that the peer answered with. */
-  request(to: MemberId, channel: LinkChannel, body: Uint8Array, timeoutMs?: number): Promise<Uint8Array>;
-  /** One handler a channel; a coded error that it throws reaches the peer as its code, nothing else does. */
-  serve(channel: LinkChannel, handler: LinkHandler): void;
+  request(
+    to: MemberId,
+    channel: LinkChannel,
+    op: string,
+    body: Uint8Array,
+    timeoutMs?: number,
+  ): Promise<Uint8Array>;
+  /** One handler an operation; a coded error that it throws reaches the peer as its code, nothing else does. */
+  serve(channel: LinkChannel, op: string, handler: LinkHandler): void;
 }

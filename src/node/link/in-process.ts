@@ -3,7 +3,7 @@
  * between processes, without sockets. Links can be cut, so that tests see what an absent member causes.
  */
 
-import type { LinkChannel, LinkHandler, MemberLink } from '../../authority/link.ts';
+import type { LinkHandler, MemberLink } from '../../authority/link.ts';
 import { CodedError } from '../../codec/errors.ts';
 import type { MemberId } from '../../codec/ids.ts';
 import { answerBytes, readAnswer } from './answers.ts';
@@ -21,11 +21,11 @@ export class InProcessLinks {
     this.#members.add(member);
     return {
       self: member,
-      serve: (channel, handler) => {
-        this.#handlers.set(`${member}/${channel}`, handler);
+      serve: (channel, op, handler) => {
+        this.#handlers.set(`${member}/${channel}/${op}`, handler);
       },
-      request: (to, channel, body, timeoutMs = LINK_TIMEOUT_MS) =>
-        this.#request(member, to, channel, body, timeoutMs),
+      request: (to, channel, op, body, timeoutMs = LINK_TIMEOUT_MS) =>
+        this.#request(member, to, `${channel}/${op}`, body, timeoutMs),
     };
   }
 
@@ -38,7 +38,7 @@ export class InProcessLinks {
   async #request(
     from: MemberId,
     to: MemberId,
-    channel: LinkChannel,
+    operation: string,
     body: Uint8Array,
     timeoutMs: number,
   ): Promise<Uint8Array> {
@@ -53,7 +53,7 @@ export class InProcessLinks {
       );
     });
     try {
-      const answer = answerBytes(this.#handlers.get(`${to}/${channel}`), from, Uint8Array.from(body));
+      const answer = answerBytes(this.#handlers.get(`${to}/${operation}`), from, Uint8Array.from(body));
       return readAnswer(to, await Promise.race([answer, late]));
     } finally {
       clearTimeout(timer);

@@ -1,0 +1,151 @@
+/**
+ * One gateway over REST. Answers of the error kind become a CodedError with the problem's code, so that a caller
+ * sees the same codes as inside the house. Every body is checked by its reader; nothing here trusts a gateway.
+ */
+import { CodedError } from '../codec/errors.ts';
+
+/** Longest a call may take unless it says otherwise. */
+export const CALL_TIMEOUT_MS = 60_000;
+
+export interface GatewayOptions {
+  /** Such as http://127.0.0.1:8080. */
+  readonly url: string;
+  /** Default: the platform's. */
+  readonly fetch?: typeof fetch;
+}
+
+export interface Call {
+  readonly body?: unknown;
+  /** Raw body with its media type, instead of JSON. */
+  readonly raw?: { readonly type: string; readonly bytes: Uint8Array };
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly timeoutMs?: number;
+}
+
+export class Gateway {
+  readonly url: string;
+  readonly #fetch: typeof fetch;
+  #token: string | undefined;
+  #login: { readonly account: string; readonly password: string } | undefined;
+
+  constructor(options: GatewayOptions) {
+    this.url = options.url.replace(/\/+$/, '');
+    this.#fetch = options.fetch ?? globalThis.fetch.bind(globalThis);
+  }
+
+  /** Signs in; the token is renewed by the same account and password when it expires. */
+  async login(account: string, password: string): Promise<void> {
+    this.#login = { account, password };
+    const { token } = (await this.#send('POST', '/v1/auth/login', { body: { account, password } }).then(
+      json,
+    )) as {
+      token: string;
+    };
+    this.#token = token;
+  }
+
+  /** Uses a token got elsewhere. */
+  useToken(token: string): void {
+    this.#token = token;
+  }
+
+  get token(): string | undefined {
+    return this.#token;
+  }
+
+  /** Answer of a JSON route. Throws the problem's code, `client.unreachable` or `client.timeout`. */
+  async json<T>(method: string, path: string, call: Call = {}): Promise<T> {
+    return (await json(await this.#authorised(method, path, call))) as T;
+  }
+
+  async text(method: string, path: string): Promise<string> {
+    return (await this.#authorised(method, path, {})).text();
+  }
+
+  /** Bytes of a route that answers with an octet stream. */
+  async bytes(method: string, path: string, call: Call = {}): Promise<Uint8Array> {
+    return new Uint8Array(await (await this.#authorised(method, path, call)).arrayBuffer());
+  }
+
+  /** The answer as a stream of chunks. */
+  async *stream(method: string, path: string, call: Call = {}): AsyncIterable<Uint8Array> {
+    const { body } = await this.#authorised(method, path, call);
+    if (body === null) return;
+    const reader = body.getReader();
+    try {
+      for (;;) {
+        const { done, value } = await reader.read();
+        if (done) return;
+        yield value;
+      }
+    } finally {
+      await reader.cancel().catch(() => undefined);
+    }
+  }
+
+  async #authorised(method: string, path: string, call: Call): Promise<Response> {
+    try {
+      return await this.#send(method, path, call);
+    } catch (error) {
+      if (!(error instanceof CodedError) || error.code !== 'auth.expired' || this.#login === undefined)
+        throw error;
+      await this.login(this.#login.account, this.#login.password);
+      return this.#send(method, path, call);
+    }
+  }
+
+  async #send(method: string, path: string, call: Call): Promise<Response> {
+    const headers: Record<string, string> = { ...call.headers };
+    if (this.#token !== undefined) headers.authorization = `Bearer ${this.#token}`;
+    let body: string | ArrayBuffer | undefined;
+    if (call.raw !== undefined) {
+      headers['content-type'] = call.raw.type;
+      body = Uint8Array.from(call.raw.bytes).buffer;
+    } else if (call.body !== undefined) {
+      headers['content-type'] = 'application/json';
+      body = JSON.stringify(call.body);
+    }
+    let response: Response;
+    try {
+      response = await this.#fetch(this.url + path, {
+        method,
+        headers,
+        ...(body === undefined ? {} : { body }),
+        signal: AbortSignal.timeout(call.timeoutMs ?? CALL_TIMEOUT_MS),
+      });
+    } catch (cause) {
+      const late = (cause as { name?: string }).name === 'TimeoutError';
+      throw new CodedError(
+        late ? 'client.timeout' : 'client.unreachable',
+        late
+          ? `${this.url} did not answer in time`
+          : `${this.url} cannot be reached: is the gateway running?`,
+        { cause },
+      );
+    }
+    if (response.ok) return response;
+    throw await problemOf(response);
+  }
+}
+
+async function json(response: Response): Promise<unknown> {
+  return response.json();
+}
+
+async function problemOf(response: Response): Promise<CodedError> {
+  const problem = (await response.json().catch(() => ({}))) as {
+    code?: unknown;
+    detail?: unknown;
+    [key: string]: unknown;
+  };
+  const code = typeof problem.code === 'string' ? problem.code : 'client.bad_answer';
+  const detail =
+    typeof problem.detail === 'string' ? problem.detail : `the gateway answered ${response.status}`;
+  const details: Record<string, string | number | boolean> = { status: response.status };
+  for (const [key, value] of Object.entries(problem)) {
+    if (typeof value === 'number' || typeof value === 'boolean') details[key] = value;
+    if (typeof value === 'string' && (key === 'title' || key === 'requestId' || key === 'hint'))
+      details[key] = value;
+  }
+  return new CodedError(code, detail, { details });
+}

@@ -1,0 +1,105 @@
+/** A worker thread: one pairing instance, warm tables, and the tasks of `tasks.ts`. */
+import {
+  type Authority,
+  type AuthorityKeys,
+  decodeAuthorityKeys,
+  decodeAuthorityShare,
+  decodeKeyRing,
+  decodeRegistry,
+  encodePolicy,
+  extendKeyPart,
+  headerHash,
+  issueKeyPart,
+  openAuthority,
+  openGroup,
+  parsePolicy,
+  type Registry,
+} from '../../abe/index.ts';
+import { openDataKey, openRecordPayload, sealRecord, wrapRecord } from '../../abe/record.ts';
+import { toHex } from '../../codec/bytes.ts';
+import { CodedError } from '../../codec/errors.ts';
+import { sha256 } from '../../codec/hash.ts';
+import type { Parameters, SealItem, Task, TaskFailure, TaskResults } from './tasks.ts';
+
+const random = (length: number): Uint8Array => crypto.getRandomValues(new Uint8Array(length));
+const group = await openGroup();
+
+/** Consortia and shares are few; a handful of each covers a share refresh. */
+const KEPT_MAX = 8;
+
+function keep<T>(kept: Map<string, T>, bytes: Uint8Array, make: () => T): T {
+  const name = toHex(sha256(bytes));
+  let value = kept.get(name);
+  if (value === undefined) {
+    value = make();
+    if (kept.size >= KEPT_MAX) kept.clear();
+    kept.set(name, value);
+  }
+  return value;
+}
+
+const knownKeys = new Map<string, AuthorityKeys>();
+const knownRegistries = new Map<string, Registry>();
+const knownAuthorities = new Map<string, Authority>();
+
+function parametersOf(parameters: Parameters): { keys: AuthorityKeys; registry: Registry } {
+  return {
+    keys: keep(knownKeys, parameters.keys, () => decodeAuthorityKeys(group, parameters.keys)),
+    registry: keep(knownRegistries, parameters.registry, () => decodeRegistry(parameters.registry)),
+  };
+}
+
+function issue(task: Extract<Task, { task: 'issue' }>): TaskResults['issue'] {
+  const authority = keep(knownAuthorities, task.share, () =>
+    openAuthority(group, decodeAuthorityShare(task.share)),
+  );
+  const { keyId, generation, leaves } = task;
+  return (task.first ? issueKeyPart : extendKeyPart)(authority, { keyId, generation, leaves });
+}
+
+function seal(parameters: Parameters, items: readonly SealItem[]): TaskResults['seal'] {
+  const { keys, registry } = parametersOf(parameters);
+  return items.map((item) => {
+    const policy = parsePolicy(item.policy);
+    const sealed = sealRecord({ ...item, group, mpk: keys.mpk, registry, policy, random });
+    const { header, payload, commitment } = sealed;
+    return { header, payload, commitment, headerHash: sealed.headerHash, policy: sealed.policyBytes };
+  });
+}
+
+function perform(task: Task): TaskResults[Task['task']] {
+  switch (task.task) {
+    case 'issue':
+      return issue(task);
+    case 'seal':
+      return seal(task.parameters, task.items);
+    case 'rewrap': {
+      const { keys, registry } = parametersOf(task.parameters);
+      const policy = parsePolicy(task.item.policy);
+      const header = wrapRecord({ ...task.item, group, mpk: keys.mpk, registry, policy, random });
+      return { header, headerHash: headerHash(header), policy: encodePolicy(policy) };
+    }
+    case 'open': {
+      const { keys, registry } = parametersOf(task.parameters);
+      const { header, expected, payload, commitment } = task.item;
+      const ring = decodeKeyRing(task.item.ring);
+      const dataKey = openDataKey({ group, keys, ring, registry, header, expected, random });
+      if (payload === null || commitment === null) return { dataKey, plaintext: null };
+      return { dataKey, plaintext: openRecordPayload(dataKey, expected.recordId, payload, commitment) };
+    }
+    default: {
+      const unknown: never = task;
+      return unknown;
+    }
+  }
+}
+
+/** Entry of the thread: a result, or a coded failure as plain data. */
+export default function run(task: Task): TaskResults[Task['task']] | TaskFailure {
+  try {
+    return perform(task);
+  } catch (error) {
+    if (!(error instanceof CodedError)) throw error;
+    return { failed: true, code: error.code, message: error.message, details: error.details };
+  }
+}
