@@ -13,7 +13,7 @@ import { labelProblem, PSEUDONYM_LABELS, RESERVED_LABELS, textProblem } from './
 export interface LabelSpec {
   readonly label: string;
   readonly type: 'text' | 'int' | 'date' | 'level';
-  /** Bits of an int or date; values are signed. 16-bit dates reach from 1880-04-15 to 2059-09-18. */
+  /** Bits of an int or date; values are signed. 16-bit dates reach from 1880-04-14 to 2059-09-18. */
   readonly width?: Width;
   /** All values of a text label, which makes it finite: then `!=` and `not` are allowed on it. */
   readonly values?: readonly string[];
