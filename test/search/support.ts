@@ -2,7 +2,9 @@
 
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { expect } from 'vitest';
 import { concat, toHex, u32be, utf8 } from '../../src/codec/bytes.ts';
+import { CodedError } from '../../src/codec/errors.ts';
 import { sha256 } from '../../src/codec/hash.ts';
 import {
   type ByteRange,
@@ -248,3 +250,25 @@ export function sharedFolder(): string | undefined {
 }
 
 export const hexOf = toHex;
+
+/** Expects `act` to throw a CodedError with `code`. */
+export function expectCode(act: () => unknown, code: string): void {
+  let thrown: unknown;
+  try {
+    act();
+  } catch (error) {
+    thrown = error;
+  }
+  expect(thrown, `expected ${code}`).toBeInstanceOf(CodedError);
+  expect((thrown as CodedError).code).toBe(code);
+}
+
+/** The code with which `promise` rejects; fails when it does not. */
+export async function rejectionCode(promise: Promise<unknown>): Promise<string> {
+  const error: unknown = await promise.then(
+    () => undefined,
+    (reason: unknown) => reason,
+  );
+  expect(error).toBeInstanceOf(CodedError);
+  return (error as CodedError).code;
+}
