@@ -1,5 +1,6 @@
 /** The transparency log: an RFC 6962 tree in C2SP tiles. Verifiers of its proofs are in `../verify`. */
 
+export { Frontier, frontierMatches } from './frontier.ts';
 export {
   FRONTIER_KEY,
   LOG_TABLE,
@@ -10,4 +11,4 @@ export {
   tilePath,
   tileWidth,
 } from './tiles.ts';
-export { frontierMatches, type LogAppend, LogTree } from './tree.ts';
+export { type LogAppend, LogTree } from './tree.ts';

@@ -4,14 +4,12 @@
  * `append` is a pure function: it answers the next tree and the write operations that store it. Until they are
  * written the next tree finds its new tiles in memory, so that a block can be executed on top of an undecided
  * one, answered with proofs before the disk has it, or dropped. Two trees that share a past share their tiles.
- *
- * The frontier is the row of complete subtrees that make up the tree (one for each 1 in the binary size); it gives
- * the root in at most 53 hashes without reading a tile.
  */
-import { concat, equalBytes, readU32be, u64be } from '../../codec/bytes.ts';
+import { concat } from '../../codec/bytes.ts';
 import { CodedError } from '../../codec/errors.ts';
 import { type KvOp, type KvReader, kvName } from '../ports.ts';
 import { EMPTY_LOG_ROOT, HASH_BYTES, nodeHash } from '../verify/rfc6962.ts';
+import { Frontier } from './frontier.ts';
 import {
   FRONTIER_KEY,
   LOG_TABLE,
@@ -23,9 +21,6 @@ import {
   tileWidth,
 } from './tiles.ts';
 
-/** Complete subtrees by height; a hole where the size has a 0. */
-type Frontier = readonly (Uint8Array | undefined)[];
-
 /** What an append leads to. `tree` is usable at once; `ops` make a later `LogTree.open` find it. */
 export interface LogAppend {
   readonly tree: LogTree;
@@ -35,20 +30,13 @@ export interface LogAppend {
 }
 
 export class LogTree {
-  readonly size: number;
   readonly #reader: KvReader;
   readonly #frontier: Frontier;
   /** Tiles that are not known to be stored, by key. */
   readonly #pending: ReadonlyMap<string, Uint8Array>;
 
-  private constructor(
-    reader: KvReader,
-    size: number,
-    frontier: Frontier,
-    pending: ReadonlyMap<string, Uint8Array>,
-  ) {
+  private constructor(reader: KvReader, frontier: Frontier, pending: ReadonlyMap<string, Uint8Array>) {
     this.#reader = reader;
-    this.size = size;
     this.#frontier = frontier;
     this.#pending = pending;
   }
@@ -56,46 +44,34 @@ export class LogTree {
   /** The tree that `reader` holds, empty when it holds none. Throws `log.damaged`. */
   static open(reader: KvReader): LogTree {
     const stored = reader.get(LOG_TABLE, FRONTIER_KEY);
-    if (stored === undefined) return new LogTree(reader, 0, [], new Map());
-    const { size, frontier } = decodeFrontier(stored);
-    return new LogTree(reader, size, frontier, new Map());
+    return new LogTree(reader, stored === undefined ? Frontier.EMPTY : Frontier.decode(stored), new Map());
+  }
+
+  /** Number of leaves. */
+  get size(): number {
+    return this.#frontier.size;
   }
 
   /** The same tree over a reader in which its operations have been written; lets go of the tiles in memory. */
   settled(reader: KvReader): LogTree {
-    return new LogTree(reader, this.size, this.#frontier, new Map());
+    return new LogTree(reader, this.#frontier, new Map());
   }
 
   /** Root over all leaves; SHA-256 of nothing when there are none. */
   root(): Uint8Array {
-    return frontierRoot(this.#frontier);
+    return this.#frontier.root();
   }
 
   /** The tree with `leafHashes` (32 bytes each) appended in order. */
   append(leafHashes: readonly Uint8Array[]): LogAppend {
-    const frontier = [...this.#frontier];
     // New complete nodes of each tile level, in order.
     const added: Uint8Array[][] = [];
-    let size = this.size;
-    for (const leaf of leafHashes) {
-      if (leaf.length !== HASH_BYTES)
-        throw new CodedError('log.bad_hash', 'expected leaf hashes of 32 bytes');
-      let node = leaf;
-      let height = 0;
-      for (let digits = size; ; digits = Math.floor(digits / 2), height++) {
-        if (height % TILE_HEIGHT === 0) {
-          const level = height / TILE_HEIGHT;
-          added[level] ??= [];
-          added[level].push(node);
-        }
-        const left = frontier[height];
-        if (digits % 2 === 0 || left === undefined) break;
-        node = nodeHash(left, node);
-        frontier[height] = undefined;
-      }
-      frontier[height] = node;
-      size++;
-    }
+    const frontier = this.#frontier.append(leafHashes, (height, hash) => {
+      if (height % TILE_HEIGHT !== 0) return;
+      const level = height / TILE_HEIGHT;
+      added[level] ??= [];
+      added[level].push(hash);
+    });
     const pending = new Map(this.#pending);
     const ops: KvOp[] = [];
     for (const [level, hashes] of added.entries()) {
@@ -104,11 +80,9 @@ export class LogTree {
         ops.push(op);
       }
     }
-    if (size !== this.size) {
-      ops.push({ table: LOG_TABLE, key: FRONTIER_KEY, value: encodeFrontier(size, frontier) });
-    }
-    const tree = new LogTree(this.#reader, size, frontier, pending);
-    return { tree, size, root: tree.root(), ops };
+    if (leafHashes.length > 0) ops.push({ table: LOG_TABLE, key: FRONTIER_KEY, value: frontier.encode() });
+    const tree = new LogTree(this.#reader, frontier, pending);
+    return { tree, size: tree.size, root: tree.root(), ops };
   }
 
   /** Hashes from leaf `index` to the root of the first `size` leaves, at most 53. Throws `log.out_of_range`. */
@@ -249,48 +223,4 @@ function leftWidth(count: number): number {
   let width = 1;
   while (width * 2 < count) width *= 2;
   return width;
-}
-
-function frontierRoot(frontier: Frontier): Uint8Array {
-  let root: Uint8Array | undefined;
-  for (const node of frontier) {
-    if (node !== undefined) root = root === undefined ? node : nodeHash(node, root);
-  }
-  return root ?? EMPTY_LOG_ROOT;
-}
-
-/** u64 size || hash of each complete subtree, largest first. */
-export function encodeFrontier(size: number, frontier: Frontier): Uint8Array {
-  const nodes = frontier.filter((node) => node !== undefined).reverse();
-  return concat(u64be(size), ...nodes);
-}
-
-/** Throws `log.damaged` unless the bytes hold exactly the subtrees that the size has. */
-export function decodeFrontier(bytes: Uint8Array): { size: number; frontier: Frontier } {
-  const refuse = (): never => {
-    throw new CodedError('log.damaged', 'expected u64 size and one hash for each 1 of its binary form');
-  };
-  if (bytes.length < 8) refuse();
-  const size = readU32be(bytes, 0) * 2 ** 32 + readU32be(bytes, 4);
-  if (!Number.isSafeInteger(size)) refuse();
-  const frontier: (Uint8Array | undefined)[] = [];
-  let end = bytes.length;
-  for (let digits = size, height = 0; digits > 0; digits = Math.floor(digits / 2), height++) {
-    if (digits % 2 === 0) continue;
-    if (end - HASH_BYTES < 8) refuse();
-    frontier[height] = bytes.slice(end - HASH_BYTES, end);
-    end -= HASH_BYTES;
-  }
-  if (end !== 8) refuse();
-  return { size, frontier };
-}
-
-/** Whether a frontier, as a peer sends it with a snapshot, belongs to the log root of a certified header. */
-export function frontierMatches(bytes: Uint8Array, size: number, root: Uint8Array): boolean {
-  try {
-    const decoded = decodeFrontier(bytes);
-    return decoded.size === size && equalBytes(frontierRoot(decoded.frontier), root);
-  } catch {
-    return false;
-  }
 }

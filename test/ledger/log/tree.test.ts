@@ -2,8 +2,14 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { toHex, u32be } from '../../../src/codec/bytes.ts';
-import { LOG_TABLE, LogTree, tileKey, tilePath, tileWidth } from '../../../src/ledger/log/index.ts';
-import { frontierMatches } from '../../../src/ledger/log/tree.ts';
+import {
+  frontierMatches,
+  LOG_TABLE,
+  LogTree,
+  tileKey,
+  tilePath,
+  tileWidth,
+} from '../../../src/ledger/log/index.ts';
 import { MemoryStore, overlay } from '../../../src/ledger/ports.ts';
 import {
   EMPTY_LOG_ROOT,

@@ -1,0 +1,58 @@
+/**
+ * Offline verification, for Node and browsers: receipts, checkpoints, log and state proofs, changes of validators, and
+ * whole ledgers from an export file. No clock, no network, no storage: what is trusted comes in as an anchor.
+ */
+export {
+  type Checkpoint,
+  checkpointOrigin,
+  parseCheckpoint,
+  type VerifiedCheckpoint,
+  verifyCheckpoint,
+  type Witness,
+} from '../checkpoint/checkpoint.ts';
+export { checkpointQuorum, type Validator, type ValidatorSet } from '../checkpoint/validators.ts';
+export {
+  decodeStateProof,
+  encodeStateProof,
+  type StateProof,
+  verifyStateProof,
+} from '../state-tree/proof.ts';
+export {
+  anchorOrigin,
+  type EpochLink,
+  extendAnchor,
+  type TrustAnchor,
+  type ValidatorPeriod,
+  validatorsAt,
+} from './anchor.ts';
+export type { BlockHeader, ConsensusVerifier } from './consensus.ts';
+export type { SignatureCheck } from './entries.ts';
+export {
+  type BlockRecord,
+  decodeLine,
+  encodeBlockLine,
+  encodeGenesisLine,
+  type LedgerRecord,
+  readExport,
+} from './export.ts';
+export {
+  type Failure,
+  type FailureKind,
+  type LedgerAnchor,
+  type LedgerReplay,
+  type LedgerReport,
+  type LedgerTools,
+  verifyLedger,
+} from './ledger.ts';
+export {
+  decodeReceipt,
+  encodeReceipt,
+  type Receipt,
+  type ReceiptJson,
+  type ReceiptVerdict,
+  receiptFromJson,
+  receiptToJson,
+  verifyReceipt,
+} from './receipt.ts';
+export { leafHash, verifyConsistency, verifyInclusion } from './rfc6962.ts';
+export { RegisteredKeys } from './signers.ts';

@@ -1,0 +1,112 @@
+/**
+ * The keys that the ledger itself registers, followed from genesis entry by entry, so that every signature can be checked
+ * without a state machine: operators of the genesis and of admitted members, SubjectPut, SubjectKeyPut, and
+ * SubjectRevoke, after which nothing of that subject is accepted. Rights are not looked at: whether the signer
+ * was allowed to say it is the state machine's judgement, which a replay repeats.
+ */
+import { toHex } from '../../codec/bytes.ts';
+import { CodedError } from '../../codec/errors.ts';
+import { type PublicKey, verifySignature } from '../../codec/signature.ts';
+import type { Admission } from '../entries/governance.ts';
+import { decodeLeaf, type Leaf } from '../entries/leaf.ts';
+import { decodeGenesis } from '../entries/members.ts';
+import { genesisMessage } from '../entries/proofs.ts';
+import { decodeTransaction, signedMessage, type Transaction } from '../entries/transaction.ts';
+import type { SignatureCheck } from './entries.ts';
+
+interface Signatory {
+  readonly keys: readonly PublicKey[];
+  readonly retired: ReadonlySet<number>;
+  readonly revoked: boolean;
+}
+
+/** Follows one ledger; make a new one for each verification. */
+export class RegisteredKeys implements SignatureCheck {
+  readonly #signatories = new Map<string, Signatory>();
+  /** Admissions that are proposed and not yet approved, by the proposal's entry id. */
+  readonly #admissions = new Map<string, Admission>();
+  #chainId = '';
+  #last: { readonly bytes: Uint8Array; readonly transaction: Transaction } | undefined;
+
+  /** Throws `genesis.invalid` unless every member's validator key signed the document. */
+  genesis(leafBytes: Uint8Array): void {
+    const { document, signatures, decoded } = decodeGenesis(decodeLeaf(leafBytes).tx);
+    const message = genesisMessage(document);
+    const isSigned =
+      signatures.length === decoded.members.length &&
+      decoded.members.every(({ validatorKey }, i) =>
+        verifySignature({ alg: 'ed25519', key: validatorKey }, message, signatures[i]),
+      );
+    if (!isSigned) throw new CodedError('genesis.invalid', 'expected the signature of every member');
+    this.#chainId = decoded.chainId;
+    for (const { subject, key } of decoded.operators) this.#enrol(subject, key);
+  }
+
+  check(tx: Uint8Array, sig: Uint8Array): string | undefined {
+    const transaction = this.#transaction(tx);
+    if (transaction.chainId !== this.#chainId) return 'a transaction for another chain';
+    const signatory = this.#signatories.get(toHex(transaction.subject));
+    if (signatory === undefined) return 'a subject that was not enrolled';
+    if (signatory.revoked) return 'a subject that was revoked';
+    const key = signatory.keys[transaction.keyIx];
+    if (key === undefined || signatory.retired.has(transaction.keyIx)) return 'a key that is not in force';
+    return verifySignature(key, signedMessage(tx), sig) ? undefined : 'a signature that does not verify';
+  }
+
+  follow(tx: Uint8Array, leaf: Leaf, entryId: Uint8Array): void {
+    const transaction = this.#transaction(tx);
+    switch (transaction.type) {
+      case 'SubjectPut': {
+        const body = transaction.bodies[leaf.item];
+        if (body !== undefined) this.#enrol(body.subject, body.key);
+        return;
+      }
+      case 'SubjectKeyPut': {
+        const body = transaction.bodies[leaf.item];
+        if (body !== undefined) this.#addKey(body.subject, body.key, body.retire);
+        return;
+      }
+      case 'SubjectRevoke': {
+        const body = transaction.bodies[leaf.item];
+        const signatory = body && this.#signatories.get(toHex(body.subject));
+        if (signatory) this.#signatories.set(toHex(body.subject), { ...signatory, revoked: true });
+        return;
+      }
+      case 'Proposal': {
+        const body = transaction.bodies[leaf.item];
+        if (body?.kind !== 'Reconfig' || body.body.add === null) return;
+        if (leaf.result.executed === true)
+          this.#enrol(body.body.add.operator.subject, body.body.add.operator.key);
+        else this.#admissions.set(toHex(entryId), body.body.add);
+        return;
+      }
+      case 'Approval': {
+        const id = toHex(transaction.bodies[leaf.item]?.proposal ?? new Uint8Array());
+        const admission = this.#admissions.get(id);
+        if (admission === undefined || leaf.result.executed !== true) return;
+        this.#admissions.delete(id);
+        this.#enrol(admission.operator.subject, admission.operator.key);
+        return;
+      }
+      default:
+        return;
+    }
+  }
+
+  #transaction(tx: Uint8Array): Transaction {
+    if (this.#last?.bytes !== tx) this.#last = { bytes: tx, transaction: decodeTransaction(tx) };
+    return this.#last.transaction;
+  }
+
+  #enrol(subject: Uint8Array, key: PublicKey): void {
+    this.#signatories.set(toHex(subject), { keys: [key], retired: new Set(), revoked: false });
+  }
+
+  #addKey(subject: Uint8Array, key: PublicKey, retire: readonly number[]): void {
+    const id = toHex(subject);
+    const signatory = this.#signatories.get(id);
+    if (signatory === undefined) return;
+    const retired = new Set([...signatory.retired, ...retire]);
+    this.#signatories.set(id, { ...signatory, keys: [...signatory.keys, key], retired });
+  }
+}
