@@ -100,11 +100,8 @@ function valuesOf(
 }
 
 function codesOf(field: string, element: JsonValue, lookup: AncestorLookup | undefined): FieldValue[] {
-  const codings = isObject(element)
-    ? element.coding === undefined
-      ? [element]
-      : asList(element.coding)
-    : [element];
+  const isConcept = isObject(element) && element.coding !== undefined;
+  const codings = isConcept ? asList(element.coding).filter(isObject) : [element];
   return codings.flatMap((coding) => {
     const code = isObject(coding) ? coding.code : coding;
     const system = isObject(coding) && typeof coding.system === 'string' ? coding.system : null;
