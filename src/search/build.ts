@@ -6,12 +6,13 @@
  * keywords a flush of one record had.
  */
 import { ctrXor } from '../codec/aead.ts';
-import { concat, u32be } from '../codec/bytes.ts';
+import { u32be } from '../codec/bytes.ts';
 import { encodeCbor } from '../codec/cbor.ts';
 import { hmacSha256 } from '../codec/hash.ts';
 import { searchError } from './errors.ts';
 import { bucketOf, type KeywordSecret, listKeys } from './keys.ts';
 import { encodeList, type PostingList } from './list.ts';
+import { joinMany } from './merkle.ts';
 import {
   BUCKET_BITS_MAX,
   CELL_BYTES,
@@ -89,7 +90,7 @@ function drawId(input: SegmentInput, plain: readonly Uint8Array[], random: Rando
   input.lists.forEach(({ secret }, i) => {
     parts.push(secret.t, u32be(plain[i].length), plain[i]);
   });
-  return hmacSha256(random(32), concat(...parts)).slice(0, SEGMENT_ID_BYTES);
+  return hmacSha256(random(32), joinMany(parts)).slice(0, SEGMENT_ID_BYTES);
 }
 
 interface Layout {

@@ -16,6 +16,7 @@ import { encodeManifest, type Manifest, manifestEnd, manifestHash, segmentName }
 import { mergeSegments, type OwnSegment } from './merge.ts';
 import {
   FAN_OUT,
+  KEYWORD_BYTES_MAX,
   LEVEL0_RECORDS,
   RECORD_KEYWORDS_MAX,
   SEGMENT_RECORDS_MAX,
@@ -160,8 +161,10 @@ export class Indexer {
     if (record.indexNo !== batch.hi) {
       throw searchError('search.index_order', `expected record number ${batch.hi}, got ${record.indexNo}`);
     }
-    if (record.keywords.length > RECORD_KEYWORDS_MAX) {
-      throw searchError('search.too_large', `a record has at most ${RECORD_KEYWORDS_MAX} keywords`);
+    const fits = (keyword: Uint8Array) => keyword.length <= KEYWORD_BYTES_MAX;
+    if (record.keywords.length > RECORD_KEYWORDS_MAX || !record.keywords.every(fits)) {
+      const bounds = `${RECORD_KEYWORDS_MAX} keywords of ${KEYWORD_BYTES_MAX} bytes`;
+      throw searchError('search.too_large', `a record has at most ${bounds}`);
     }
     if (batch.hi - batch.lo >= SEGMENT_RECORDS_MAX) {
       throw searchError('search.too_large', 'flush before adding more records');

@@ -1,0 +1,419 @@
+/**
+ * Encrypted search beside SQLite FTS5 on plaintext, in one run on one machine. Corpus: documents of 20 distinct
+ * keywords, Zipf with planted keywords of exact frequency; segments of falling size, as merges leave them; keyword
+ * secrets cached; files in memory; every page verified to its root in every query. One thread.
+ */
+import { spawnSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { u32be } from '../src/codec/bytes.ts';
+import { sha256 } from '../src/codec/hash.ts';
+import {
+  type ByteRange,
+  blindKeywords,
+  buildSegment,
+  deriveFieldKeyPair,
+  encodeKeyword,
+  encodeManifest,
+  evaluate,
+  evaluateDirect,
+  fieldRegistry,
+  finalize,
+  type KeywordSecret,
+  keywordKey,
+  type Manifest,
+  parseQuery,
+  planQuery,
+  runQuery,
+  type SecretList,
+  type SegmentMeta,
+  SegmentReader,
+  secretFromT,
+  segmentName,
+  segmentShape,
+  sentinel,
+} from '../src/search/index.ts';
+
+/** One measurement; further keys as the operation needs them. */
+export interface Row {
+  readonly suite: 'search';
+  readonly op: string;
+  readonly n: number;
+  readonly p50_ms: number;
+  readonly p95_ms: number;
+  readonly [key: string]: string | number;
+}
+
+export interface SearchBenchOptions {
+  /** Documents of the corpus; 100,000 unless told. */
+  readonly documents?: number;
+  /** Timed runs of each query; 21 unless told. */
+  readonly runs?: number;
+  /** Progress lines; nothing unless told. */
+  readonly log?: (line: string) => void;
+}
+
+const KEYWORDS_A_DOCUMENT = 20;
+const VOCABULARY = 49_898;
+/** Share of the corpus in each segment, as eight-fold merges leave it. */
+const SEGMENT_SHARES = [0.5, 0.25, 0.125, 0.05, 0.025, 0.02, 0.01, 0.01, 0.005, 0.005];
+/** Planted keywords: candidates of the rare ones, documents of the common ones (of 100,000). */
+const RARE = [10, 100, 1000, 10_000];
+const COMMON = [20_000, 50_000, 30_000];
+
+/** All rows: build, queries with their peer's, VOPRF. */
+export async function runSearchBench(options: SearchBenchOptions = {}): Promise<Row[]> {
+  const documents = options.documents ?? 100_000;
+  const runs = options.runs ?? 21;
+  const log = options.log ?? (() => {});
+  log(`corpus of ${documents} documents`);
+  const corpus = makeCorpus(documents);
+  const queries = makeQueries();
+  const { index, row } = buildIndex(corpus, documents);
+  log(`build ${row.postings_per_s} postings/s, ${row.bytes_per_posting} B a posting`);
+  const rows: Row[] = [row];
+  const peer = runPeer(corpus, documents, queries, runs, log);
+  if (peer !== undefined) rows.push(peer.build);
+  for (const [i, query] of queries.entries()) {
+    const ours = await timeQuery(index, query, runs);
+    const theirs = peer?.rows[i];
+    if (theirs !== undefined && (theirs.hits !== ours.hits || theirs.sum !== ours.sum)) {
+      throw new Error(`query ${query.name}: ${ours.hits} hits, FTS5 has ${theirs.hits}`);
+    }
+    if (theirs === undefined) rows.push(ours);
+    else rows.push({ ...ours, ratio_to_fts5: round(ours.p50_ms / theirs.p50_ms) }, theirs);
+    log(`${query.name}: ${ours.p50_ms} ms, FTS5 ${theirs?.p50_ms ?? 'not run'} ms, ${ours.hits} hits`);
+  }
+  rows.push(...timeVoprf(Math.min(runs, 9)));
+  return rows;
+}
+
+const round = (value: number): number => Math.round(value * 1000) / 1000;
+
+function percentiles(times: readonly number[]): { p50_ms: number; p95_ms: number } {
+  const sorted = [...times].sort((a, b) => a - b);
+  const at = (share: number) => round(sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))]);
+  return { p50_ms: at(0.5), p95_ms: at(0.95) };
+}
+
+/** Uniform numbers for the corpus, the same in every run (mulberry32). */
+function dice(seed: number): (bound: number) => number {
+  let state = seed >>> 0;
+  return (bound) => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let t = Math.imul(state ^ (state >>> 15), state | 1);
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
+    return Math.floor((((t ^ (t >>> 14)) >>> 0) / 2 ** 32) * bound);
+  };
+}
+
+/** Keyword numbers, 20 a document; planted ones come first in number: rare 0..3, common 4..6. */
+function makeCorpus(documents: number): Uint32Array {
+  const roll = dice(1);
+  const planted: Set<number>[] = Array.from({ length: documents }, () => new Set());
+  [...RARE, ...COMMON].forEach((count, keyword) => {
+    const wanted = Math.max(1, Math.round((count * documents) / 100_000));
+    for (let have = 0; have < wanted; ) {
+      const set = planted[roll(documents)];
+      if (set.has(keyword)) continue;
+      set.add(keyword);
+      have++;
+    }
+  });
+  const cumulative = new Float64Array(VOCABULARY);
+  let total = 0;
+  for (let i = 0; i < VOCABULARY; i++) {
+    total += 1 / (i + 10);
+    cumulative[i] = total;
+  }
+  const corpus = new Uint32Array(documents * KEYWORDS_A_DOCUMENT);
+  planted.forEach((set, document) => {
+    while (set.size < KEYWORDS_A_DOCUMENT) {
+      const x = (roll(2 ** 30) / 2 ** 30) * total;
+      let low = 0;
+      let high = VOCABULARY - 1;
+      while (low < high) {
+        const middle = (low + high) >>> 1;
+        if (cumulative[middle] < x) low = middle + 1;
+        else high = middle;
+      }
+      set.add(RARE.length + COMMON.length + low);
+    }
+    corpus.set([...set], document * KEYWORDS_A_DOCUMENT);
+  });
+  return corpus;
+}
+
+interface BenchQuery {
+  readonly name: string;
+  readonly keywords: readonly number[];
+}
+
+function makeQueries(): BenchQuery[] {
+  return RARE.flatMap((candidates, rare) =>
+    [2, 3, 4].map((terms) => ({
+      name: `and ${terms} terms, ${candidates} candidates`,
+      keywords: [rare, ...COMMON.slice(0, terms - 1).map((_, i) => RARE.length + i)],
+    })),
+  );
+}
+
+const FIELD = 'w';
+const REGISTRY = fieldRegistry([
+  {
+    name: FIELD,
+    index: { type: 'code', hierarchy: 'none', prefix: null },
+    sensitive: false,
+    budget: { perDay: 200, perEpoch: 2000 },
+  },
+]);
+
+interface BenchIndex {
+  readonly manifest: Manifest;
+  readonly documents: number;
+  readonly files: ReadonlyMap<string, Uint8Array>;
+  readonly secrets: ReadonlyMap<string, KeywordSecret>;
+}
+
+const wordOf = (keyword: number): Uint8Array =>
+  encodeKeyword({ field: FIELD, type: 'code', system: null, value: `k${keyword}` });
+
+function buildIndex(corpus: Uint32Array, documents: number): { index: BenchIndex; row: Row } {
+  const secrets = new Map<string, KeywordSecret>();
+  const byNumber: KeywordSecret[] = [];
+  for (let keyword = 0; keyword < VOCABULARY + RARE.length + COMMON.length; keyword++) {
+    byNumber.push(secretFromT(sha256(u32be(keyword))));
+    secrets.set(keywordKey(wordOf(keyword)), byNumber[keyword]);
+  }
+  const guard = secretFromT(sha256(new Uint8Array(1)));
+  secrets.set(keywordKey(encodeKeyword(sentinel(FIELD))), guard);
+  const bounds = SEGMENT_SHARES.map((_, i) =>
+    Math.round(documents * SEGMENT_SHARES.slice(0, i + 1).reduce((sum, share) => sum + share, 0)),
+  );
+  const files = new Map<string, Uint8Array>();
+  const segments: SegmentMeta[] = [];
+  const begin = performance.now();
+  let lo = 0;
+  for (const hi of bounds) {
+    if (hi === lo) continue;
+    const lists = listsOf(corpus, lo, hi, byNumber, guard);
+    const epochs = [{ field: FIELD, epoch: 1 }];
+    const { meta, file } = buildSegment({ lo, hi, level: 0, time: 0, epochs, lists }, (n) => randomBytes(n));
+    files.set(segmentName(meta), file);
+    segments.push(meta);
+    lo = hi;
+  }
+  const ms = performance.now() - begin;
+  const postings = corpus.length;
+  const bytes = [...files.values()].reduce((sum, file) => sum + file.length, 0);
+  const manifest = { custodian: 'bench', seq: 1, segments };
+  const row: Row = {
+    suite: 'search',
+    op: 'build',
+    n: postings,
+    p50_ms: round(ms),
+    p95_ms: round(ms),
+    postings_per_s: Math.round((postings / ms) * 1000),
+    bytes_per_posting: round(bytes / postings),
+    segments: segments.length,
+    manifest_bytes: encodeManifest(manifest).length,
+    bucket_bits_max: Math.max(...segments.map((meta) => meta.bits)),
+    page_bytes_max: Math.max(...segments.map((meta) => meta.pageBytes)),
+    file_bytes_max: Math.max(...segments.map((meta) => segmentShape(meta).fileBytes)),
+  };
+  return { index: { manifest, documents, files, secrets }, row };
+}
+
+function listsOf(
+  corpus: Uint32Array,
+  lo: number,
+  hi: number,
+  secrets: readonly KeywordSecret[],
+  guard: KeywordSecret,
+): SecretList[] {
+  const ids: number[][] = [];
+  const used: number[] = [];
+  for (let document = lo; document < hi; document++) {
+    for (let j = 0; j < KEYWORDS_A_DOCUMENT; j++) {
+      const keyword = corpus[document * KEYWORDS_A_DOCUMENT + j];
+      let list = ids[keyword];
+      if (list === undefined) {
+        list = [];
+        ids[keyword] = list;
+        used.push(keyword);
+      }
+      list.push(document - lo);
+    }
+  }
+  const lists = used.map((keyword) => ({
+    secret: secrets[keyword],
+    list: { ids: Uint32Array.from(ids[keyword]), weights: null },
+  }));
+  lists.push({
+    secret: guard,
+    list: { ids: Uint32Array.from({ length: hi - lo }, (_, i) => i), weights: null },
+  });
+  return lists;
+}
+
+async function timeQuery(
+  index: BenchIndex,
+  query: BenchQuery,
+  runs: number,
+): Promise<Row & { hits: number; sum: number }> {
+  const text = query.keywords.map((keyword) => `${FIELD}:k${keyword}`).join(' and ');
+  const source = {
+    fetchWhole: async (name: string) => fileOf(index, name),
+    fetchRanges: async (name: string, ranges: readonly ByteRange[]) =>
+      ranges.map(({ offset, length }) => fileOf(index, name).subarray(offset, offset + length)),
+  };
+  const readers = new Map(
+    index.manifest.segments.map((meta) => [segmentName(meta), new SegmentReader(meta, [source])]),
+  );
+  const clientKey = new Uint8Array(32);
+  const once = () =>
+    runQuery({
+      plan: planQuery(parseQuery(text), REGISTRY),
+      unit: 'record',
+      clientKey,
+      custodians: [
+        {
+          manifest: index.manifest,
+          records: index.documents,
+          dead: new Uint32Array(0),
+          secretOf: (keyword) => index.secrets.get(keywordKey(keyword)),
+          readerOf: (meta) => readers.get(segmentName(meta)) ?? new SegmentReader(meta, [source]),
+        },
+      ],
+    });
+  let result = await once();
+  const first = result.cost;
+  for (let i = 0; i < 20; i++) result = await once();
+  const times: number[] = [];
+  for (let i = 0; i < runs; i++) {
+    const begin = performance.now();
+    result = await once();
+    times.push(performance.now() - begin);
+  }
+  const { numbers } = result.records[0];
+  return {
+    suite: 'search',
+    op: query.name,
+    n: runs,
+    ...percentiles(times),
+    hits: numbers.length,
+    sum: numbers.reduce((sum, number) => sum + number, 0),
+    bytes: result.cost.bytes,
+    bytes_cold: first.bytes,
+    proof_bytes_a_segment: round(
+      result.cost.proofBytes / [...readers.values()].filter((reader) => !reader.isWhole).length,
+    ),
+  };
+}
+
+function fileOf(index: BenchIndex, name: string): Uint8Array {
+  const file = index.files.get(name);
+  if (file === undefined) throw new Error(`no file ${name}`);
+  return file;
+}
+
+interface Peer {
+  readonly build: Row;
+  readonly rows: readonly (Row & { hits: number; sum: number })[];
+}
+
+interface PeerAnswer {
+  readonly version: string;
+  readonly build_s: number;
+  readonly bytes: number;
+  readonly answers: readonly {
+    readonly hits: number;
+    readonly sum: number;
+    readonly ms: readonly number[];
+  }[];
+}
+
+function runPeer(
+  corpus: Uint32Array,
+  documents: number,
+  queries: readonly BenchQuery[],
+  runs: number,
+  log: (line: string) => void,
+): Peer | undefined {
+  const folder = mkdtempSync(join(tmpdir(), 'hippocrypt-bench-'));
+  try {
+    const path = join(folder, 'corpus.bin');
+    const head = Uint32Array.of(documents, KEYWORDS_A_DOCUMENT);
+    writeFileSync(path, Buffer.concat([bytesOf(head), bytesOf(corpus)]));
+    const script = fileURLToPath(new URL('peers/fts5.py', import.meta.url));
+    const asked = JSON.stringify(queries.map(({ keywords }) => keywords));
+    const done = spawnSync('python3', [script, path, asked, String(runs)], {
+      encoding: 'utf8',
+      maxBuffer: 1 << 26,
+    });
+    if (done.status !== 0) {
+      log(
+        `SKIPPED: SQLite FTS5 peer (python3 with FTS5 did not run: ${done.error?.message ?? done.stderr.trim()})`,
+      );
+      return undefined;
+    }
+    return peerRows(JSON.parse(done.stdout) as PeerAnswer, queries, corpus.length, runs);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+const bytesOf = (words: Uint32Array): Uint8Array =>
+  new Uint8Array(words.buffer, words.byteOffset, words.byteLength);
+
+function peerRows(answer: PeerAnswer, queries: readonly BenchQuery[], postings: number, runs: number): Peer {
+  const ms = round(answer.build_s * 1000);
+  const build: Row = {
+    suite: 'search',
+    op: 'build, SQLite FTS5',
+    n: postings,
+    p50_ms: ms,
+    p95_ms: ms,
+    postings_per_s: Math.round(postings / answer.build_s),
+    bytes_per_posting: round(answer.bytes / postings),
+    version: answer.version,
+  };
+  const rows = answer.answers.map(({ hits, sum, ms: times }, i) => ({
+    suite: 'search' as const,
+    op: `${queries[i].name}, SQLite FTS5`,
+    n: runs,
+    ...percentiles(times),
+    hits,
+    sum,
+  }));
+  return { build, rows };
+}
+
+function timeVoprf(runs: number): Row[] {
+  const random = (length: number): Uint8Array => randomBytes(length);
+  const keys = deriveFieldKeyPair(randomBytes(32), 'bench', FIELD, 1);
+  const rows: Row[] = [];
+  const push = (op: string, act: () => unknown) => {
+    act();
+    const times: number[] = [];
+    for (let i = 0; i < runs; i++) {
+      const begin = performance.now();
+      act();
+      times.push(performance.now() - begin);
+    }
+    rows.push({ suite: 'search', op, n: runs, ...percentiles(times) });
+  };
+  for (const count of [1, 4, 16]) {
+    const words = Array.from({ length: count }, (_, i) => wordOf(i));
+    const batch = blindKeywords(words, random);
+    const evaluation = evaluate(keys, batch.elements, random);
+    push(`voprf blind ${count}`, () => blindKeywords(words, random));
+    push(`voprf evaluate and prove ${count}`, () => evaluate(keys, batch.elements, random));
+    push(`voprf verify and finalize ${count}`, () => finalize(batch, evaluation, keys.publicKey));
+  }
+  push('voprf owner, one new keyword', () => evaluateDirect(keys.secretKey, wordOf(1)));
+  return rows;
+}
