@@ -5,6 +5,7 @@
  * on disk. A crash leaves at most unnamed files, which a collection removes.
  */
 import { join } from 'node:path';
+import type { BlockWriter } from './backend.ts';
 import { type BlockFiles, openBlockFiles } from './block-files.ts';
 import { blockKey, type CID, keyText, matches } from './cid.ts';
 import { type Environment, openEnvironment } from './environment.ts';
@@ -25,16 +26,6 @@ export interface BlocksOptions {
   /** Check each block against its CID when reading it from this disk (2 GiB/s a core). */
   readonly verify: boolean;
   readonly freeBytes?: FreeSpaceProbe;
-}
-
-/** Several blocks that become visible together. Always `commit` or `abandon`. */
-export interface BlockWriter {
-  /** Resolved means taken; a file is on disk, a small block waits for `commit`. `bytes` must match `key`. */
-  add(cid: CID, bytes: Uint8Array): Promise<void>;
-  /** Resolved means that all blocks added so far are durable and visible. May be called again after more. */
-  flush(): Promise<void>;
-  commit(): Promise<void>;
-  abandon(): void;
 }
 
 /** Opens the block area in `dir`; throws what `openEnvironment` throws. */
@@ -89,6 +80,7 @@ export class Blocks {
     return this.#beingWritten.has(key);
   }
 
+  /** Kept blocks need no roots here: the collector walks from the ledger's. */
   writer(): BlockWriter {
     const held = new Set<string>();
     const touchedFiles = new Set<string>();

@@ -148,12 +148,12 @@ describe('many and at once', () => {
     const store = open();
     const bytes = seededBytes('at once', 2 * CHUNK_BYTES);
     await store.put(bytes);
-    await store.collect([], 0, 0);
+    await store.collect([], 100, 0);
     const [{ cid }] = await Promise.all([
       store.put(bytes),
-      store.collect([], 0, 10),
+      store.collect([], 100, 200),
       store.put(bytes),
-      store.collect([], 0, 20),
+      store.collect([], 100, 210),
       store.put(bytes),
     ]);
     expectSame(await collectBytes(store.get(cid)), bytes);
