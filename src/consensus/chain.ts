@@ -47,7 +47,10 @@ export interface Genesis {
 /** The state before block 1. */
 export function genesisChain(genesis: Genesis): Chain {
   if (genesis.chainId.length !== 32) {
-    throw new ConsensusError('consensus.bad_config', `expected a chain id of 32 bytes, got ${genesis.chainId.length}`);
+    throw new ConsensusError(
+      'consensus.bad_config',
+      `expected a chain id of 32 bytes, got ${genesis.chainId.length}`,
+    );
   }
   const validators = validatorSet(0, genesis.validators);
   const description = new Writer().fixed(genesis.chainId).u64(genesis.time).hash(validators.hash).finish();
@@ -101,7 +104,8 @@ export function advance(chain: Chain, proposal: Proposal, qc: QuorumCertificate,
   const barred = (changes.barred?.map((key) => Buffer.from(key).toString('hex')) ?? chain.barred)
     .filter((id) => validators.ids.includes(id))
     .slice(0, validators.f);
-  const due = header.height >= chain.rotatedHeight + ROTATE_BLOCKS || header.time >= chain.rotatedTime + ROTATE_MS;
+  const due =
+    header.height >= chain.rotatedHeight + ROTATE_BLOCKS || header.time >= chain.rotatedTime + ROTATE_MS;
   const next: Chain = {
     chainId: chain.chainId,
     height: header.height,
@@ -143,7 +147,11 @@ function readSet(reader: Reader): ValidatorSet {
 
 /** The `resume` bytes of `chain`. */
 export function encodeChain(chain: Chain): Uint8Array {
-  const writer = new Writer(512).u8(RESUME_VERSION).hash(chain.chainId).u64(chain.height).hash(chain.headHash);
+  const writer = new Writer(512)
+    .u8(RESUME_VERSION)
+    .hash(chain.chainId)
+    .u64(chain.height)
+    .hash(chain.headHash);
   writer.u64(chain.time).bytes(chain.qc === undefined ? new Uint8Array(0) : encodeQc(chain.qc));
   writeSet(writer, chain.lastValidators);
   writeSet(writer, chain.validators);
@@ -159,7 +167,10 @@ export function decodeChain(bytes: Uint8Array): Chain {
   const reader = new Reader(bytes);
   const version = reader.u8();
   if (version !== RESUME_VERSION) {
-    throw new ConsensusError('consensus.malformed', `expected resume version ${RESUME_VERSION}, got ${version}`);
+    throw new ConsensusError(
+      'consensus.malformed',
+      `expected resume version ${RESUME_VERSION}, got ${version}`,
+    );
   }
   const chainId = reader.hash();
   const height = reader.u64();

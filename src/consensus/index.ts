@@ -11,7 +11,15 @@ export type {
   RequestInfo,
   Tip,
 } from './application.ts';
-export { type Chain, decodeChain, encodeChain, eligible, type Genesis, genesisChain, leaderOf } from './chain.ts';
+export {
+  type Chain,
+  decodeChain,
+  eligible,
+  encodeChain,
+  type Genesis,
+  genesisChain,
+  leaderOf,
+} from './chain.ts';
 export { Replica } from './core/replica.ts';
 export type { Effect, Evidence, Input, Recovered, ReplicaOptions, WalRecord } from './core/types.ts';
 export { ConsensusError, type ConsensusErrorCode } from './errors.ts';

@@ -2,8 +2,9 @@
  * Fault bound and quorum. One quorum size is used in every count (ledger-security section 0): 2f+1 is too small
  * whenever n is not 3f+1. Two quorums meet in at least f+1 validators and q <= n-f.
  */
-import { VALIDATORS_MAX, VALIDATORS_MIN } from './limits.ts';
+
 import { ConsensusError } from './errors.ts';
+import { VALIDATORS_MAX, VALIDATORS_MIN } from './limits.ts';
 
 /** Most faulty validators that n tolerate: floor((n-1)/3). */
 export function faultBound(n: number): number {

@@ -98,7 +98,8 @@ export class PeerMemory {
       this.#boots.set(peer, { boot: hello.boot, before: 0, nonce: hello.nonce });
       return 0;
     }
-    if (hello.boot === seen.boot && Buffer.from(hello.nonce).equals(Buffer.from(seen.nonce))) return seen.before;
+    if (hello.boot === seen.boot && Buffer.from(hello.nonce).equals(Buffer.from(seen.nonce)))
+      return seen.before;
     const before = seen.boot;
     if (hello.boot > seen.boot) this.#boots.set(peer, { boot: hello.boot, before, nonce: hello.nonce });
     return before;

@@ -2,7 +2,7 @@
  * Requests waiting to be decided, in order of arrival, bounded in number, bytes and per client. Held by id and by
  * (client, nonce), so that one nonce never waits twice.
  */
-import { POOL_BYTES_MAX, POOL_COUNT_MAX, POOL_PER_CLIENT_MAX, type BatchLimits } from '../limits.ts';
+import { type BatchLimits, POOL_BYTES_MAX, POOL_COUNT_MAX, POOL_PER_CLIENT_MAX } from '../limits.ts';
 import type { PooledRequest } from './types.ts';
 
 /** A request and since when its leader has been expected to act on it. */

@@ -23,9 +23,9 @@ import {
   type Hello,
   type Message,
   type NewView,
+  type PrePrepare,
   type Prepare,
   type PreparedCertificate,
-  type PrePrepare,
   type Proposal,
   type QuorumCertificate,
   type Signed,
@@ -36,10 +36,19 @@ import {
   type Welcome,
 } from '../wire/messages.ts';
 import { BootGate, PeerMemory } from './boot.ts';
-import { RequestPool } from './pool.ts';
-import { checkNewView, emptyAllowed, fitsChain, highestPrepared, namesParent, timely, viewChangeHolds } from './rules.ts';
+import { type Admission, RequestPool } from './pool.ts';
+import {
+  checkNewView,
+  emptyAllowed,
+  fitsChain,
+  highestPrepared,
+  namesParent,
+  timely,
+  viewChangeHolds,
+} from './rules.ts';
 import {
   type CoreMessage,
+  type DropReason,
   type Effect,
   type Input,
   laterVote,
@@ -188,9 +197,11 @@ export class Replica {
     return this.#mayVote();
   }
 
-  /** What would become of this request. */
-  admission(request: PooledRequest): ReturnType<RequestPool['admission']> {
-    return this.#pool.admission(request);
+  /** What would become of this request now. */
+  admission(request: PooledRequest): Admission | 'expired' {
+    const time = this.#nextTime();
+    if (request.info.expiresAt <= time) return 'expired';
+    return this.#options.stillValid(request.info, time) ? this.#pool.admission(request) : 'nonce-used';
   }
 
   /**
@@ -199,8 +210,10 @@ export class Replica {
    */
   wants(message: Signed & { readonly type: string }): boolean {
     const open = this.#open;
-    if (this.#halted || message.height !== open.height || message.epoch !== this.#chain.validators.epoch) return false;
-    if (message.sender >= this.#chain.validators.n || message.view > open.view + VIEWS_AHEAD_MAX) return false;
+    if (this.#halted || message.height !== open.height || message.epoch !== this.#chain.validators.epoch)
+      return false;
+    if (message.sender >= this.#chain.validators.n || message.view > open.view + VIEWS_AHEAD_MAX)
+      return false;
     switch (message.type) {
       case 'prepare': {
         const kept = open.prepares.get(message.view, message.sender);
@@ -216,7 +229,9 @@ export class Replica {
       case 'view-change': {
         const kept = open.viewChanges.get(message.sender);
         const missedNewView = !open.changing && message.view <= open.view && open.view > 0;
-        return kept === undefined || message.view > kept.view || kept.digest !== message.digest || missedNewView;
+        return (
+          kept === undefined || message.view > kept.view || kept.digest !== message.digest || missedNewView
+        );
       }
       default:
         return open.decided === undefined;
@@ -289,7 +304,8 @@ export class Replica {
         voted({ height: record.height, view: record.certificate.view, kind: VOTE_TAG.commit });
         this.#committedHeight = Math.max(this.#committedHeight, record.height);
       }
-      if (record.kind === 'proposal') voted({ height: record.height, view: record.message.view, kind: VOTE_TAG.prepare });
+      if (record.kind === 'proposal')
+        voted({ height: record.height, view: record.message.view, kind: VOTE_TAG.prepare });
       if (record.kind === 'view-change') {
         voted({ height: record.height, view: record.message.view, kind: VOTE_TAG['view-change'] });
       }
@@ -312,7 +328,8 @@ export class Replica {
         return;
       }
       case 'prepared':
-        if (open.locked === undefined || record.certificate.view > open.locked.view) open.locked = record.certificate;
+        if (open.locked === undefined || record.certificate.view > open.locked.view)
+          open.locked = record.certificate;
         return;
       case 'view-change':
         open.view = record.message.view;
@@ -351,7 +368,8 @@ export class Replica {
   }
 
   #onHello(from: PeerId, hello: Hello): void {
-    if (this.#index < 0 || hello.epoch !== this.#chain.validators.epoch || hello.sender === this.#index) return;
+    if (this.#index < 0 || hello.epoch !== this.#chain.validators.epoch || hello.sender === this.#index)
+      return;
     const peer = this.#chain.validators.ids[hello.sender];
     this.#send(
       from,
@@ -387,7 +405,8 @@ export class Replica {
   #restoreOwnVotes(): void {
     const open = this.#open;
     if (!this.#mayVote()) return;
-    if (open.ownViewChange !== undefined && open.changing) open.viewChanges.set(this.#index, open.ownViewChange);
+    if (open.ownViewChange !== undefined && open.changing)
+      open.viewChanges.set(this.#index, open.ownViewChange);
     const { accepted } = open;
     if (accepted === undefined || open.changing || accepted.view !== open.view) return;
     this.#castPrepare(accepted);
@@ -440,12 +459,16 @@ export class Replica {
     if (!this.#mayVote() || open.decided !== undefined) return undefined;
     const timeout = this.#timeout(open.view);
     if (open.changing) return open.quorumSince === undefined ? undefined : open.quorumSince + timeout;
-    if (open.view > 0 || open.accepted !== undefined || open.candidate !== undefined) return open.viewSince + timeout;
+    if (open.view > 0 || open.accepted !== undefined || open.candidate !== undefined)
+      return open.viewSince + timeout;
     let deadline: number | undefined;
     const oldest = this.#pool.oldest();
     if (oldest !== undefined) {
       const started = Math.max(oldest.since, open.viewSince) + timeout;
-      deadline = Math.min(started, Math.max(oldest.since + CENSOR_TIMEOUTS * timeout, open.openedAt + timeout / 4));
+      deadline = Math.min(
+        started,
+        Math.max(oldest.since + CENSOR_TIMEOUTS * timeout, open.openedAt + timeout / 4),
+      );
     }
     if (open.heartbeatSince !== undefined) {
       deadline = Math.min(deadline ?? Number.POSITIVE_INFINITY, open.heartbeatSince + timeout);
@@ -469,14 +492,14 @@ export class Replica {
 
   #sweepPool(): void {
     const time = this.#nextTime();
-    const gone: string[] = [];
+    const gone: PooledRequest[] = [];
     for (const { request } of this.#pool.entries()) {
-      if (!this.#options.stillValid(request.info, time)) gone.push(request.id);
+      if (!this.#options.stillValid(request.info, time)) gone.push(request);
     }
-    for (const id of gone) this.#drop(id, 'expired');
+    for (const { id, info } of gone) this.#drop(id, info.expiresAt <= time ? 'expired' : 'nonce-used');
   }
 
-  #drop(id: string, reason: 'expired' | 'offending'): void {
+  #drop(id: string, reason: DropReason): void {
     if (this.#pool.remove(id)) this.#effects.push({ t: 'dropped', id, reason });
   }
 
@@ -488,7 +511,8 @@ export class Replica {
   // ---- requests ----------------------------------------------------------------------------------------------
 
   #onRequest(request: PooledRequest): void {
-    if (this.#pool.add(request, this.#now) !== 'added') return;
+    if (this.admission(request) !== 'added') return;
+    this.#pool.add(request, this.#now);
     const leader = this.leader;
     if (leader === this.#index) this.#tryPropose();
     else this.#send(this.#chain.validators.ids[leader], { type: 'request', request: request.bytes });
@@ -536,7 +560,9 @@ export class Replica {
   #build(): void {
     const open = this.#open;
     const time = this.#nextTime();
-    const requests = this.#pool.select(this.#options.batch, (request) => this.#options.stillValid(request.info, time));
+    const requests = this.#pool.select(this.#options.batch, (request) =>
+      this.#options.stillValid(request.info, time),
+    );
     if (requests.length === 0 && open.view === 0 && open.heartbeatSince === undefined) return;
     open.building = true;
     this.#effects.push({
@@ -614,7 +640,8 @@ export class Replica {
     open.proposals.set(proposal.hash, proposal);
     if (open.proposals.size <= PROPOSALS_KEPT_MAX) return;
     for (const hash of open.proposals.keys()) {
-      const needed = hash === open.locked?.hash || hash === open.accepted?.message.digest || hash === proposal.hash;
+      const needed =
+        hash === open.locked?.hash || hash === open.accepted?.message.digest || hash === proposal.hash;
       if (needed) continue;
       open.proposals.delete(hash);
       open.verdicts.delete(hash);
@@ -848,7 +875,9 @@ export class Replica {
     const open = this.#open;
     if (open.decided !== undefined || open.awaited !== undefined) return;
     const quorum = this.#chain.validators.q - (this.#weaken.commitQuorumLess ? 1 : 0);
-    const votes = this.#weaken.commitAnyView ? this.#commitsOfAnyView(digest) : open.commits.list(view, digest);
+    const votes = this.#weaken.commitAnyView
+      ? this.#commitsOfAnyView(digest)
+      : open.commits.list(view, digest);
     if (votes.length < quorum) return;
     open.awaited = {
       epoch: this.#chain.validators.epoch,
@@ -893,7 +922,10 @@ export class Replica {
       this.#tryDecide();
       return;
     }
-    this.#fetchProposal(open.awaited.headerHash, open.awaited.votes.map((vote) => vote.sender));
+    this.#fetchProposal(
+      open.awaited.headerHash,
+      open.awaited.votes.map((vote) => vote.sender),
+    );
   }
 
   #fetchProposal(hash: Hash, from: readonly number[]): void {
@@ -967,7 +999,12 @@ export class Replica {
       return;
     }
     const { accepted } = open;
-    if (message.view <= open.view && !open.changing && accepted !== undefined && accepted.view === open.view) {
+    if (
+      message.view <= open.view &&
+      !open.changing &&
+      accepted !== undefined &&
+      accepted.view === open.view
+    ) {
       // The sender missed the NEW-VIEW of the view in progress; it proves itself, so anyone may pass it on.
       if (accepted.view > 0) this.#send(from, accepted.message);
     }
@@ -1021,10 +1058,14 @@ export class Replica {
     }
     const proposal = open.proposals.get(prepared.hash);
     if (proposal === undefined) {
-      this.#fetchProposal(prepared.hash, prepared.votes.map((vote) => vote.sender).concat(prepared.leader.sender));
+      this.#fetchProposal(
+        prepared.hash,
+        prepared.votes.map((vote) => vote.sender).concat(prepared.leader.sender),
+      );
       return;
     }
-    if (open.verdicts.get(prepared.hash) === 'ok' || this.#weaken.skipExecution) this.#leadNewView(proposal, changes);
+    if (open.verdicts.get(prepared.hash) === 'ok' || this.#weaken.skipExecution)
+      this.#leadNewView(proposal, changes);
     else this.#examine(proposal, 'reproposal', undefined);
   }
 

@@ -9,8 +9,8 @@ import type {
   Hello,
   Message,
   NewView,
-  PreparedCertificate,
   PrePrepare,
+  PreparedCertificate,
   Proposal,
   QuorumCertificate,
   Signed,
@@ -56,7 +56,12 @@ export type Input =
   /** Answer to `build`. */
   | { readonly t: 'built'; readonly height: number; readonly view: number; readonly proposal: Proposal }
   /** Answer to `build` when nothing could be built; `drop` are requests to forget. */
-  | { readonly t: 'unbuilt'; readonly height: number; readonly view: number; readonly drop: readonly string[] }
+  | {
+      readonly t: 'unbuilt';
+      readonly height: number;
+      readonly view: number;
+      readonly drop: readonly string[];
+    }
   /** Answer to `validate`; `certified` says that the effect carried a certificate. */
   | {
       readonly t: 'validated';
@@ -71,6 +76,9 @@ export type Input =
   | { readonly t: 'applied'; readonly chain: Chain; readonly requests: readonly string[] }
   /** A link to this peer came up. */
   | { readonly t: 'connected'; readonly peer: PeerId };
+
+/** Why a request leaves the pool undecided. */
+export type DropReason = 'expired' | 'nonce-used' | 'offending';
 
 /** What the write-ahead log holds. */
 export type WalRecord =
@@ -112,7 +120,7 @@ export type Effect =
   /** Apply, answer clients, cosign; answer `applied`. */
   | { readonly t: 'decide'; readonly block: Block }
   /** A pooled request left the pool without being decided. */
-  | { readonly t: 'dropped'; readonly id: string; readonly reason: 'expired' | 'offending' }
+  | { readonly t: 'dropped'; readonly id: string; readonly reason: DropReason }
   | { readonly t: 'evidence'; readonly evidence: Evidence }
   | { readonly t: 'view'; readonly height: number; readonly view: number }
   /** Own execution disagrees with a quorum: stop voting, releasing and serving; alarm. */

@@ -219,5 +219,5 @@ export class Executor {
 }
 
 function requestName(bytes: Uint8Array): string {
-  return createHash('sha256').update(bytes).digest('latin1');
+  return createHash('sha256').update(bytes).digest('binary');
 }

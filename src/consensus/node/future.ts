@@ -23,7 +23,8 @@ export class FutureVotes {
     if (message.view > FUTURE_VIEW_MAX) return;
     const name = `${message.type} ${message.view} ${from}`;
     const before = this.#held.get(name);
-    if (before === undefined || before.message.height !== message.height) this.#held.set(name, { from, message });
+    if (before === undefined || before.message.height !== message.height)
+      this.#held.set(name, { from, message });
   }
 
   /** What was held for `height`, proposals first; everything else is forgotten. */

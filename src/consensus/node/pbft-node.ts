@@ -6,7 +6,7 @@
 import type { Application, BlockStore } from '../application.ts';
 import { decodeChain, type Genesis, genesisChain } from '../chain.ts';
 import { Replica } from '../core/replica.ts';
-import type { CoreMessage, Effect, Input, PooledRequest } from '../core/types.ts';
+import type { CoreMessage, DropReason, Effect, Input, PooledRequest } from '../core/types.ts';
 import { ConsensusError } from '../errors.ts';
 import {
   type BatchLimits,
@@ -33,9 +33,9 @@ import {
   type VoteKind,
 } from '../wire/messages.ts';
 import { Executor } from './executor.ts';
+import { FutureVotes } from './future.ts';
 import type { ValidatorKey } from './keys.ts';
 import { coreSigner } from './signer.ts';
-import { FutureVotes } from './future.ts';
 import { Submissions, type Submitted } from './submissions.ts';
 import { type VerificationCache, Verifier } from './verifier.ts';
 
@@ -91,6 +91,25 @@ const CROSSING_MS = 150;
 /** At most one answer to late votes of a peer in this time. */
 const SERVE_EVERY_MS = 100;
 
+function dropError(reason: DropReason): ConsensusError {
+  switch (reason) {
+    case 'expired':
+      return new ConsensusError(
+        'consensus.request_expired',
+        'the request expired before it was ordered; sign it anew',
+      );
+    case 'nonce-used':
+      return new ConsensusError(
+        'consensus.nonce_used',
+        'another request of this client under this nonce waits or was executed; take a new nonce',
+      );
+    case 'offending':
+      return new ConsensusError('consensus.request_refused', 'the request cannot be executed');
+    default:
+      return reason satisfies never;
+  }
+}
+
 export class PbftNode {
   readonly #options: NodeOptions;
   readonly #timing: Timing;
@@ -134,7 +153,8 @@ export class PbftNode {
       self: this.#id,
       chain,
       recovered: {
-        whole: contents.whole && (contents.boot !== undefined || firstStart) && this.#options.restored !== true,
+        whole:
+          contents.whole && (contents.boot !== undefined || firstStart) && this.#options.restored !== true,
         boot: this.#boot.boot,
         voteFrom: this.#boot.voteFrom,
         records: contents.records.filter((record) => record.height > chain.height),
@@ -165,7 +185,10 @@ export class PbftNode {
   async submit(request: Uint8Array): Promise<Submitted> {
     this.#alive();
     if (request.length > REQUEST_BYTES_MAX) {
-      throw new ConsensusError('consensus.too_large', `expected a request of at most ${REQUEST_BYTES_MAX} bytes`);
+      throw new ConsensusError(
+        'consensus.too_large',
+        `expected a request of at most ${REQUEST_BYTES_MAX} bytes`,
+      );
     }
     const done = this.#submissions.doneBytes(request);
     if (done !== undefined) return done;
@@ -175,11 +198,13 @@ export class PbftNode {
     if (before !== undefined) return before;
     const admission = replica.admission(admitted);
     if (admission === 'full') {
-      throw new ConsensusError('consensus.pool_full', 'too many requests wait here; try again later or elsewhere');
+      throw new ConsensusError(
+        'consensus.pool_full',
+        'too many requests wait here; try again later or elsewhere',
+      );
     }
-    if (admission === 'nonce-used') {
-      throw new ConsensusError('consensus.nonce_used', 'another request of this client with this nonce waits');
-    }
+    const refusal = admission === 'nonce-used' || admission === 'expired' ? dropError(admission) : undefined;
+    if (refusal !== undefined) throw refusal;
     const result = this.#submissions.wait(admitted.id, request);
     this.#feed({ t: 'request', request: admitted });
     return result;
@@ -251,7 +276,11 @@ export class PbftNode {
       this.#inputs.unshift({ t: 'tick', now, clock: this.#options.clock() });
     }
     try {
-      for (let input = this.#inputs.shift(); input !== undefined && !this.#stopped; input = this.#inputs.shift()) {
+      for (
+        let input = this.#inputs.shift();
+        input !== undefined && !this.#stopped;
+        input = this.#inputs.shift()
+      ) {
         for (const effect of replica.step(input)) this.#perform(effect, replica);
       }
     } finally {
@@ -295,19 +324,20 @@ export class PbftNode {
       case 'validate':
         this.#run(this.#executor.validate(effect, chain), (verdict) => {
           const { hash, header } = effect.proposal;
-          this.#feed({ t: 'validated', height: header.height, hash, verdict, certified: effect.qc !== undefined });
+          this.#feed({
+            t: 'validated',
+            height: header.height,
+            hash,
+            verdict,
+            certified: effect.qc !== undefined,
+          });
         });
         return;
       case 'decide':
         this.#decide(effect.block, replica);
         return;
       case 'dropped':
-        this.#submissions.reject(
-          effect.id,
-          effect.reason === 'expired'
-            ? new ConsensusError('consensus.request_expired', 'the request expired or its nonce was used before it was ordered')
-            : new ConsensusError('consensus.request_refused', 'the request cannot be executed'),
-        );
+        this.#submissions.reject(effect.id, dropError(effect.reason));
         return;
       case 'evidence': {
         const evidence = encodeEvidence(effect.evidence);
@@ -344,7 +374,8 @@ export class PbftNode {
         this.#flushing = false;
         this.#feed({ t: 'persisted', upTo });
       },
-      (cause: unknown) => this.#fail(new ConsensusError('consensus.wal_failed', 'the WAL cannot be flushed', { cause })),
+      (cause: unknown) =>
+        this.#fail(new ConsensusError('consensus.wal_failed', 'the WAL cannot be flushed', { cause })),
     );
   }
 
@@ -369,7 +400,12 @@ export class PbftNode {
         this.#send('all', { type: 'cosign', height: header.height, bytes: applied.cosignature });
       }
       this.#options.wal.truncateBelow(header.height);
-      this.#emit({ type: 'decided', height: header.height, view: block.qc.view, requests: block.proposal.batch.length });
+      this.#emit({
+        type: 'decided',
+        height: header.height,
+        view: block.qc.view,
+        requests: block.proposal.batch.length,
+      });
       for (const held of this.#future.take(header.height + 1)) this.#onSigned(held.from, held.message);
     });
   }
@@ -382,7 +418,11 @@ export class PbftNode {
     try {
       message = decodeMessage(bytes);
     } catch (error) {
-      this.#emit({ type: 'malformed', from, code: error instanceof ConsensusError ? error.code : 'consensus.malformed' });
+      this.#emit({
+        type: 'malformed',
+        from,
+        code: error instanceof ConsensusError ? error.code : 'consensus.malformed',
+      });
       return;
     }
     this.#onMessage(from, message);

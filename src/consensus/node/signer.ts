@@ -14,6 +14,10 @@ export function coreSigner(key: Pick<ValidatorKey, 'sign'>, chainId: Uint8Array)
       return { type: 'view-change', ...position, parentQc, prepared, digest, signature };
     },
     hello: (hello) => ({ type: 'hello', ...hello, signature: key.sign(helloBytes(chainId, hello)) }),
-    welcome: (welcome) => ({ type: 'welcome', ...welcome, signature: key.sign(welcomeBytes(chainId, welcome)) }),
+    welcome: (welcome) => ({
+      type: 'welcome',
+      ...welcome,
+      signature: key.sign(welcomeBytes(chainId, welcome)),
+    }),
   };
 }

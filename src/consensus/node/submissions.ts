@@ -84,5 +84,5 @@ function remember(map: Map<string, Submitted>, key: string, place: Submitted): v
 }
 
 function name(request: Uint8Array): string {
-  return createHash('sha256').update(request).digest('latin1');
+  return createHash('sha256').update(request).digest('binary');
 }

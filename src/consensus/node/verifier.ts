@@ -81,7 +81,11 @@ export class Verifier {
       case 'hello':
         return verifyEd25519(set.keys[message.sender], helloBytes(this.#chainId, message), message.signature);
       case 'welcome':
-        return verifyEd25519(set.keys[message.sender], welcomeBytes(this.#chainId, message), message.signature);
+        return verifyEd25519(
+          set.keys[message.sender],
+          welcomeBytes(this.#chainId, message),
+          message.signature,
+        );
       default:
         return message satisfies never;
     }

@@ -7,10 +7,22 @@
  * log not whole: the node then observes (amnesia). A flushed last record lost to bit rot looks like a torn tail; the
  * answers of other validators catch that.
  */
-import { closeSync, fdatasync, fdatasyncSync, fsyncSync, mkdirSync, openSync, readdirSync, readFileSync, renameSync, unlinkSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  fdatasync,
+  fdatasyncSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  unlinkSync,
+  writeSync,
+} from 'node:fs';
 import { join } from 'node:path';
-import { ConsensusError } from '../errors.ts';
 import type { WalRecord } from '../core/types.ts';
+import { ConsensusError } from '../errors.ts';
 import { asBuffer, Reader, Writer } from '../wire/bytes.ts';
 import { crc32c } from './crc32c.ts';
 import { decodeRecord, encodeRecord } from './record.ts';
@@ -60,7 +72,10 @@ function isZero(bytes: Uint8Array, from: number): boolean {
 }
 
 /** Records of one segment, where the next one goes, and whether what follows is only a torn last record. */
-function scan(bytes: Uint8Array, segment: number): { bodies: Uint8Array[]; end: number; clean: boolean; torn: boolean } {
+function scan(
+  bytes: Uint8Array,
+  segment: number,
+): { bodies: Uint8Array[]; end: number; clean: boolean; torn: boolean } {
   const bodies: Uint8Array[] = [];
   let offset = 0;
   for (;;) {
@@ -260,7 +275,10 @@ export class FileWal implements Wal {
       this.#closeRetired();
       if (error) this.#failed = error;
       for (const waiter of waiters) {
-        if (error) waiter.reject(new ConsensusError('consensus.wal_failed', 'the disk refused a flush', { cause: error }));
+        if (error)
+          waiter.reject(
+            new ConsensusError('consensus.wal_failed', 'the disk refused a flush', { cause: error }),
+          );
         else waiter.resolve();
       }
       if (this.#waiters.length > 0) this.#flushOnce();

@@ -15,7 +15,10 @@ export class MemoryWal implements Wal {
   constructor(contents: WalContents = { boot: undefined, whole: true, records: [] }) {
     this.contents = contents;
     this.#boot = contents.boot;
-    this.#records = contents.records.map((record) => ({ height: record.height, bytes: encodeRecord(record) }));
+    this.#records = contents.records.map((record) => ({
+      height: record.height,
+      bytes: encodeRecord(record),
+    }));
     this.#durable = this.#records.length;
   }
 
@@ -43,7 +46,9 @@ export class MemoryWal implements Wal {
 
   /** What a restart finds when the machine stops now; `unsynced` of the records not yet flushed survive too. */
   survivors(unsynced = 0): WalContents {
-    const records = this.#records.slice(0, this.#durable + unsynced).map((record) => decodeRecord(record.bytes));
+    const records = this.#records
+      .slice(0, this.#durable + unsynced)
+      .map((record) => decodeRecord(record.bytes));
     return { boot: this.#boot, whole: true, records };
   }
 }

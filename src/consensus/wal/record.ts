@@ -1,6 +1,7 @@
 /** WAL records as bytes: one kind byte, the height, and the message or certificate in its wire form. */
-import { ConsensusError } from '../errors.ts';
+
 import type { WalRecord } from '../core/types.ts';
+import { ConsensusError } from '../errors.ts';
 import { Reader, Writer } from '../wire/bytes.ts';
 import {
   decodeMessage,
@@ -44,6 +45,7 @@ export function decodeRecord(bytes: Uint8Array): WalRecord {
   if (kind === KIND.proposal && (message.type === 'pre-prepare' || message.type === 'new-view')) {
     return { kind: 'proposal', height, message };
   }
-  if (kind === KIND['view-change'] && message.type === 'view-change') return { kind: 'view-change', height, message };
+  if (kind === KIND['view-change'] && message.type === 'view-change')
+    return { kind: 'view-change', height, message };
   throw new ConsensusError('consensus.malformed', `expected a WAL record, got kind ${kind}`);
 }

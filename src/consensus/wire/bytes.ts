@@ -29,7 +29,10 @@ export function toHex(bytes: Uint8Array): string {
 /** The hash whose 32 bytes are `bytes`; throws `consensus.malformed` on another length. */
 export function hashOf(bytes: Uint8Array): Hash {
   if (bytes.length !== HASH_BYTES) {
-    throw new ConsensusError('consensus.malformed', `expected a hash of ${HASH_BYTES} bytes, got ${bytes.length}`);
+    throw new ConsensusError(
+      'consensus.malformed',
+      `expected a hash of ${HASH_BYTES} bytes, got ${bytes.length}`,
+    );
   }
   return toHex(bytes) as Hash;
 }

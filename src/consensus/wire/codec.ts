@@ -14,7 +14,7 @@ import {
   VALIDATORS_MAX,
   VIEW_MAX,
 } from '../limits.ts';
-import { type Hash, HASH_BYTES, Reader, SIGNATURE_BYTES, Writer, ZERO_HASH } from './bytes.ts';
+import { HASH_BYTES, type Hash, Reader, SIGNATURE_BYTES, Writer, ZERO_HASH } from './bytes.ts';
 import { TAG, tagged } from './hash.ts';
 import { decodeHeader, encodeHeader, HEADER_BYTES, type Header, headerHash } from './header.ts';
 import {
@@ -74,7 +74,8 @@ function readVotes(reader: Reader): SenderSignature[] {
 
 function readSender(reader: Reader): number {
   const sender = reader.u16();
-  if (sender >= VALIDATORS_MAX) malformed(`expected a validator index below ${VALIDATORS_MAX}, got ${sender}`);
+  if (sender >= VALIDATORS_MAX)
+    malformed(`expected a validator index below ${VALIDATORS_MAX}, got ${sender}`);
   return sender;
 }
 
@@ -152,7 +153,14 @@ export function makeProposal(
   parentQc: QuorumCertificate | undefined,
 ): Proposal {
   const headerBytes = encodeHeader(header);
-  return { header, headerBytes, hash: headerHash(headerBytes), batch: decodeBatch(batchBytes), batchBytes, parentQc };
+  return {
+    header,
+    headerBytes,
+    hash: headerHash(headerBytes),
+    batch: decodeBatch(batchBytes),
+    batchBytes,
+    parentQc,
+  };
 }
 
 function writeProposal(writer: Writer, proposal: Proposal): void {
@@ -165,8 +173,10 @@ function readProposal(reader: Reader): Proposal {
   const header = decodeHeader(headerBytes);
   const batchBytes = reader.bytes(BATCH_BYTES_MAX);
   const parentQc = readOptionalQc(reader);
-  if (batchHash(batchBytes) !== header.batchHash) malformed('the batch is not the one that the header commits to');
-  if (qcHash(parentQc) !== header.parentQcHash) malformed("the parent's certificate is not the one in the header");
+  if (batchHash(batchBytes) !== header.batchHash)
+    malformed('the batch is not the one that the header commits to');
+  if (qcHash(parentQc) !== header.parentQcHash)
+    malformed("the parent's certificate is not the one in the header");
   return {
     header,
     headerBytes,
@@ -329,7 +339,12 @@ export function encodeMessage(message: Message): Uint8Array {
       writer.u64(message.height).bytes(message.bytes);
       break;
     case 'hello':
-      writer.u32(message.epoch).u16(message.sender).u32(message.boot).fixed(message.nonce).fixed(message.signature);
+      writer
+        .u32(message.epoch)
+        .u16(message.sender)
+        .u32(message.boot)
+        .fixed(message.nonce)
+        .fixed(message.signature);
       break;
     case 'welcome':
       writer.u32(message.epoch).u16(message.sender).u16(message.to).fixed(message.nonce).u32(message.boot);
@@ -345,7 +360,10 @@ export function encodeMessage(message: Message): Uint8Array {
 /** The message that `bytes` encode; throws `consensus.malformed` or `consensus.too_large`. */
 export function decodeMessage(bytes: Uint8Array): Message {
   if (bytes.length > MESSAGE_BYTES_MAX) {
-    throw new ConsensusError('consensus.too_large', `expected a message of at most ${MESSAGE_BYTES_MAX} bytes`);
+    throw new ConsensusError(
+      'consensus.too_large',
+      `expected a message of at most ${MESSAGE_BYTES_MAX} bytes`,
+    );
   }
   const reader = new Reader(bytes);
   const message = readMessage(reader);
@@ -380,7 +398,8 @@ function readMessage(reader: Reader): Message {
       for (let i = 0; i < count; i++) {
         const change = readViewChange(reader);
         const before = viewChanges[i - 1];
-        if (before !== undefined && before.sender >= change.sender) malformed('expected VIEW-CHANGEs by sender');
+        if (before !== undefined && before.sender >= change.sender)
+          malformed('expected VIEW-CHANGEs by sender');
         viewChanges.push(change);
       }
       return { type: 'new-view', ...position, digest: proposal.hash, signature, proposal, viewChanges };
@@ -390,7 +409,12 @@ function readMessage(reader: Reader): Message {
     case TYPE.status:
       return { type: 'status', height: reader.u64(), view: readView(reader) };
     case TYPE.fetch:
-      return { type: 'fetch', from: reader.u64(), count: reader.count16(SYNC_BLOCKS_MAX), hash: reader.hash() };
+      return {
+        type: 'fetch',
+        from: reader.u64(),
+        count: reader.count16(SYNC_BLOCKS_MAX),
+        hash: reader.hash(),
+      };
     case TYPE.blocks: {
       const count = reader.count16(SYNC_BLOCKS_MAX);
       const blocks: Block[] = [];

@@ -3,8 +3,9 @@
  * equal kind, epoch, height, view and sender and different digests. No state, clock or execution is needed to check
  * it. Whether the key was that validator in that epoch is the ledger's to look up.
  */
-import { ConsensusError } from '../errors.ts';
+
 import type { Evidence } from '../core/types.ts';
+import { ConsensusError } from '../errors.ts';
 import { verifyEd25519 } from '../node/keys.ts';
 import { type Hash, Reader, SIGNATURE_BYTES, Writer } from './bytes.ts';
 import { type Signed, VOTE_TAG, type VoteKind } from './messages.ts';
@@ -43,10 +44,14 @@ export function checkEvidence(bytes: Uint8Array, chainId: Uint8Array): CheckedEv
     sender: reader.u16(),
   };
   const statements: { digest: Hash; signature: Uint8Array }[] = [];
-  for (let i = 0; i < 2; i++) statements.push({ digest: reader.hash(), signature: reader.fixed(SIGNATURE_BYTES) });
+  for (let i = 0; i < 2; i++)
+    statements.push({ digest: reader.hash(), signature: reader.fixed(SIGNATURE_BYTES) });
   reader.end();
   if (version !== 1 || kind === undefined || statements[0].digest === statements[1].digest) {
-    throw new ConsensusError('consensus.malformed', 'expected two different statements of one kind and place');
+    throw new ConsensusError(
+      'consensus.malformed',
+      'expected two different statements of one kind and place',
+    );
   }
   for (const { digest, signature } of statements) {
     if (!verifyEd25519(key, voteBytes(kind, chainId, position, digest), signature)) {

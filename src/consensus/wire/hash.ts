@@ -1,6 +1,6 @@
 /** SHA-256 under pbft-lite's own domain tags: SHA-256(u8 length of tag || tag || parts). */
 import { createHash } from 'node:crypto';
-import { type Hash } from './bytes.ts';
+import type { Hash } from './bytes.ts';
 
 /** Every tag of pbft-lite; one purpose each. */
 export const TAG = {

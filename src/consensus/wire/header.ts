@@ -2,8 +2,9 @@
  * Block header: fixed layout, 302 bytes, described in docs/format/consensus.md. It keeps the view, proposer and
  * time of its first proposal for ever; a new header for the same batch is a new value.
  */
-import { PROTOCOL_VERSION, VALIDATORS_MAX, VIEW_MAX } from '../limits.ts';
+
 import { ConsensusError } from '../errors.ts';
+import { PROTOCOL_VERSION, VALIDATORS_MAX, VIEW_MAX } from '../limits.ts';
 import { type Hash, Reader, Writer } from './bytes.ts';
 import { TAG, tagged } from './hash.ts';
 
@@ -78,7 +79,10 @@ export function decodeHeader(bytes: Uint8Array): Header {
   };
   reader.end();
   if (header.version !== PROTOCOL_VERSION) {
-    throw new ConsensusError('consensus.malformed', `expected header version ${PROTOCOL_VERSION}, got ${header.version}`);
+    throw new ConsensusError(
+      'consensus.malformed',
+      `expected header version ${PROTOCOL_VERSION}, got ${header.version}`,
+    );
   }
   if (header.height < 1 || header.view > VIEW_MAX || header.proposer >= VALIDATORS_MAX) {
     throw new ConsensusError('consensus.malformed', 'header field out of range');

@@ -57,7 +57,11 @@ export function helloBytes(chainId: Uint8Array, hello: Omit<Hello, 'signature' |
 /** What a WELCOME signs. */
 export function welcomeBytes(chainId: Uint8Array, welcome: Omit<Welcome, 'signature' | 'type'>): Uint8Array {
   const body = new Writer(64).u16(welcome.to).fixed(welcome.nonce).u32(welcome.boot);
-  body.u64(welcome.lastVote.height).u32(welcome.lastVote.view).u8(welcome.lastVote.kind).u64(welcome.committed);
+  body
+    .u64(welcome.lastVote.height)
+    .u32(welcome.lastVote.view)
+    .u8(welcome.lastVote.kind)
+    .u64(welcome.committed);
   return signedBytes(
     WELCOME_TAG,
     chainId,
@@ -65,4 +69,3 @@ export function welcomeBytes(chainId: Uint8Array, welcome: Omit<Welcome, 'signat
     tagged(TAG.welcome, body.finish()),
   );
 }
-
