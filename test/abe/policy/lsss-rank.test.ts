@@ -23,6 +23,8 @@ import {
 import { combination } from './fixtures.ts';
 
 const LEAVES_MAX = 8;
+/** Every pair of equal leaves at 8 leaves is 81,592 compilations: HIPPOCRYPT_EXHAUSTIVE=1 asks for them. */
+const PAIRS_LEAVES_MAX = process.env.HIPPOCRYPT_EXHAUSTIVE === '1' ? 8 : 7;
 
 const registry = makeRegistry([{ label: 'a', type: 'text', shared: true }]);
 
@@ -162,23 +164,24 @@ describe('a set of rows spans the target iff its leaves satisfy the policy', () 
     }
   });
 
-  test.each(sizes.slice(1))('two equal leaves change rho and nothing else, %i leaves', (n) => {
-    for (const tree of treesWith(n)) {
-      const distinct = matrixText(compilePolicy(policyOf(tree, NAMES), registry, {}));
-      for (let i = 0; i < n; i++) {
-        for (let j = i + 1; j < n; j++) {
-          const compiled = compilePolicy(policyOf(tree, NAMES.with(j, NAMES[i])), registry, {});
-          expect(matrixText(compiled)).toBe(distinct);
-          expect(compiled.rows.map((row) => row.rho).join()).toBe(
-            NAMES.slice(0, n)
-              .map((_, at) => (at === j ? 2 : 1))
-              .join(),
-          );
-          expect(compiled.tau).toBe(2);
+  test.each(sizes.slice(1, PAIRS_LEAVES_MAX))(
+    'two equal leaves change rho and nothing else, %i leaves',
+    (n) => {
+      const wrong: string[] = [];
+      for (const tree of treesWith(n)) {
+        const distinct = matrixText(compilePolicy(policyOf(tree, NAMES), registry, {}));
+        for (let i = 0; i < n; i++) {
+          for (let j = i + 1; j < n; j++) {
+            const compiled = compilePolicy(policyOf(tree, NAMES.with(j, NAMES[i])), registry, {});
+            const rhos = compiled.rows.every(({ rho }, at) => rho === (at === j ? 2 : 1));
+            const isRight = rhos && compiled.tau === 2 && matrixText(compiled) === distinct;
+            if (!isRight) wrong.push(`${JSON.stringify(tree)} with ${i} = ${j}`);
+          }
         }
       }
-    }
-  });
+      expect(wrong).toEqual([]);
+    },
+  );
 });
 
 const matrixText = (compiled: CompiledPolicy): string =>

@@ -27,11 +27,12 @@ describe('dates are days since 1970-01-01', () => {
   });
 
   test('every day from 1880 to 2060 agrees with the calendar of the platform', () => {
+    const wrong: string[] = [];
     for (let day = -32900; day < 33000; day++) {
       const text = new Date(day * DAY_MS).toISOString().slice(0, 10);
-      expect(daysOfDate(text)).toBe(day);
-      expect(dateOfDays(day)).toBe(text);
+      if (daysOfDate(text) !== day || dateOfDays(day) !== text) wrong.push(text);
     }
+    expect(wrong).toEqual([]);
   });
 
   test('random days of ten thousand years do too', () => {
