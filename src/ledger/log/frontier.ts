@@ -69,7 +69,7 @@ export class Frontier {
     for (let digits = size, height = 0; digits > 0; digits = Math.floor(digits / 2), height++) {
       if (digits % 2 === 0) continue;
       if (end - HASH_BYTES < 8) refuse();
-      nodes[height] = bytes.slice(end - HASH_BYTES, end);
+      nodes[height] = new Uint8Array(bytes.subarray(end - HASH_BYTES, end));
       end -= HASH_BYTES;
     }
     if (end !== 8) refuse();

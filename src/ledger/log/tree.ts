@@ -143,7 +143,7 @@ export class LogTree {
     if (!Number.isSafeInteger(index) || index < 0 || index >= this.size) {
       throw new CodedError('log.out_of_range', `expected a leaf index below ${this.size}, got ${index}`);
     }
-    return this.#node(0, index).slice();
+    return new Uint8Array(this.#node(0, index));
   }
 
   /** `width` hashes of a tile, all that this tree has when it is left out. Throws `log.out_of_range`. */
@@ -156,7 +156,7 @@ export class LogTree {
         `expected a tile of at most ${known} hashes at ${level}/${index}`,
       );
     }
-    return this.#tile(level, index, wanted).slice();
+    return new Uint8Array(this.#tile(level, index, wanted));
   }
 
   #within(size: number): void {
@@ -193,7 +193,7 @@ export class LogTree {
     const left = leftWidth(count);
     if (left * 2 === count || count === 1) {
       const height = Math.log2(count);
-      return this.#node(height, start / count).slice();
+      return new Uint8Array(this.#node(height, start / count));
     }
     return nodeHash(this.#range(start, start + left), this.#range(start + left, end));
   }

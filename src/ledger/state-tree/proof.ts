@@ -39,7 +39,7 @@ export function proveState(reader: KvReader, key: Uint8Array): StateProof {
       reader.get(STATE_NODE_TABLE, nodePath(keyHash, depth)) ?? (depth === 0 ? EMPTY_NODE : undefined);
     if (bytes === undefined)
       throw new CodedError('state.damaged', `a state node of depth ${depth} is missing`);
-    proof.push(bytes);
+    proof.push(new Uint8Array(bytes));
     const child = decodeNode(bytes)[nibbleAt(keyHash, depth)];
     if (child === undefined || child.kind === 'leaf') return proof;
   }

@@ -52,14 +52,21 @@ export function* matchEntries(
     if (leaf === undefined) {
       if (!entry.damaged) yield { ...at, what: 'leaf', expected: 'a leaf', got: 'other bytes' };
       inStep = false;
+      current = undefined;
       continue;
     }
     yield* placeFailures(header, entry.index, leaf);
     const id = leafHash(entry.leaf);
     if (leaf.item > 0) {
-      if (current === undefined ? inStep : !equalBytes(leaf.tx, transactionId(current.tx))) {
-        const expected = current === undefined ? 'an item 0' : toHex(transactionId(current.tx));
-        yield { ...at, what: 'leaf', expected, got: toHex(leaf.tx.subarray(0, 32)) };
+      if (current === undefined && !inStep) {
+        // The list's first leaf is the damaged one: its transaction's id finds the request again.
+        const again = requests.findIndex((one, i) => i >= next && isItemOf(leaf, one));
+        if (again >= 0) next = again + 1;
+        current = requests[again];
+        inStep = current !== undefined;
+      }
+      if (!isItemOf(leaf, current)) {
+        yield { ...at, what: 'leaf', expected: 'the id of its list', got: toHex(leaf.tx.subarray(0, 32)) };
       } else if (current !== undefined && signatures !== undefined) {
         yield* examine(at, following(signatures, current.tx, leaf, id));
       }
@@ -134,6 +141,9 @@ function* examine(
     yield { ...at, what: 'transaction', expected: 'a transaction', got };
   }
 }
+
+const isItemOf = (leaf: Leaf, request: Request | undefined): boolean =>
+  request !== undefined && equalBytes(leaf.tx, transactionId(request.tx));
 
 function transactionId(tx: Uint8Array): Uint8Array {
   return taggedHash(DOMAIN.transactionId, tx);

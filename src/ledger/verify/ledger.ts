@@ -211,17 +211,25 @@ class Walk {
       this.#takeLeaves(block, undefined);
       return;
     }
-    const { height } = header;
+    const expected = this.#parent.height + 1;
     const certified = this.#certificate(header, block);
+    if (header.height !== expected) {
+      this.#fail({ height: expected, what: 'height', expected: `${expected}`, got: `${header.height}` });
+      // Certified and low: a block that was read already. Not certified: its number is as good as its bytes.
+      if (certified && header.height < expected) return;
+      if (!certified) header = { ...header, height: expected };
+    }
+    const { height } = header;
     this.#chain(header, certified);
     this.#expectHash({ height, what: 'batch' }, header.batchHash, consensus.batchHash(block.batch));
     const entries = this.#takeLeaves(block, header, certified);
     this.#matchEntries(header, block, entries);
     await this.#replay(header, block);
-    this.#validators(header, block);
+    this.#validators(header, block, certified);
     if (block.checkpoint !== undefined) this.#checkpoint(header, block.checkpoint);
     this.#tip(header);
-    this.#parent = { height, hash: consensus.headerHash(block.header), time: header.time, certified };
+    const time = certified ? header.time : this.#parent.time;
+    this.#parent = { height, hash: consensus.headerHash(block.header), time, certified };
   }
 
   #damaged(reason: string): void {
@@ -238,12 +246,22 @@ class Walk {
   /** Certificate and set of the header. */
   #certificate(header: BlockHeader, block: BlockRecord): boolean {
     const { consensus } = this.#tools;
-    const { height } = header;
+    const height = this.#parent.height + 1;
     let set: ValidatorPeriod;
     try {
-      set = validatorsAt(this.#anchor, height);
+      set = validatorsAt(this.#anchor, header.height);
     } catch (error) {
       this.#fail({ height, what: 'validators', expected: 'a known set', got: reasonOf(error) });
+      return false;
+    }
+    const wrong = consensus.verifyQc(block.header, block.qc, set);
+    if (wrong !== undefined) {
+      this.#fail({
+        height,
+        what: 'certificate',
+        expected: 'a quorum of the epoch over this header',
+        got: wrong,
+      });
       return false;
     }
     if (header.epoch !== set.epoch) {
@@ -255,31 +273,16 @@ class Walk {
       });
     }
     this.#expectHash({ height, what: 'validators' }, consensus.validatorsHash(set), header.validatorsHash);
-    const wrong = consensus.verifyQc(block.header, block.qc, set);
-    if (wrong === undefined) return true;
-    this.#fail({
-      height,
-      what: 'certificate',
-      expected: 'a quorum of the epoch over this header',
-      got: wrong,
-    });
-    return false;
+    return true;
   }
 
-  /** Chain, height, parent and time. */
+  /** Chain, parent and time. */
   #chain(header: BlockHeader, certified: boolean): void {
     const { height } = header;
     const parent = this.#parent;
     const chainIdHash = this.#tools.consensus.chainIdHash(this.#anchor.chainId);
     this.#expectHash({ height, what: 'chain' }, chainIdHash, header.chainId);
-    if (height !== parent.height + 1) {
-      this.#fail({
-        height: parent.height + 1,
-        what: 'height',
-        expected: `${parent.height + 1}`,
-        got: `${height}`,
-      });
-    } else if (!equalBytes(header.parentHash, parent.hash)) {
+    if (height === parent.height + 1 && !equalBytes(header.parentHash, parent.hash)) {
       // A certified header names its true parent: what does not match it is the header below, whose own row may
       // stand already.
       if (!certified) this.#failHashes({ height, what: 'parent' }, parent.hash, header.parentHash);
@@ -353,10 +356,10 @@ class Walk {
   }
 
   /** A change of validators: the header names the next set, the record or the anchor shows it. */
-  #validators(header: BlockHeader, block: BlockRecord): void {
+  #validators(header: BlockHeader, block: BlockRecord, certified: boolean): void {
     const { consensus } = this.#tools;
     const { height } = header;
-    if (equalBytes(header.nextValidatorsHash, header.validatorsHash)) return;
+    if (!certified || equalBytes(header.nextValidatorsHash, header.validatorsHash)) return;
     const known = this.#anchor.periods.find(({ from }) => from === height + 1);
     const next = known ?? block.nextValidators;
     if (next === undefined) {

@@ -85,7 +85,8 @@ export function decodeReceipt(bytes: Uint8Array): Receipt {
     return malformed('expected a checkpoint as text');
   }
   const hashes: Uint8Array[] = [];
-  for (let at = 0; at < proof.length; at += HASH_BYTES) hashes.push(proof.slice(at, at + HASH_BYTES));
+  for (let at = 0; at < proof.length; at += HASH_BYTES)
+    hashes.push(new Uint8Array(proof.subarray(at, at + HASH_BYTES)));
   return { entry, index, proof: hashes, checkpoint };
 }
 

@@ -4,6 +4,7 @@
  */
 import { utf8 } from '../../../src/codec/bytes.ts';
 import { decodeCbor, encodeCbor } from '../../../src/codec/cbor.ts';
+import { CodedError } from '../../../src/codec/errors.ts';
 import { sha256, taggedHash } from '../../../src/codec/hash.ts';
 import { ed25519Signer, type Signer, verifySignature } from '../../../src/codec/signature.ts';
 import {
@@ -49,9 +50,19 @@ export const setOf = (epoch: number, members: readonly string[]): ValidatorSet =
 
 type Fields = Record<string, unknown>;
 
+const HEADER_FIELDS = [
+  ...['batchHash', 'chainId', 'epoch', 'height', 'logRoot', 'nextValidatorsHash', 'parentHash', 'stateRoot'],
+  ...['time', 'treeSize', 'validatorsHash'],
+].join();
+
 /** Consensus formats of this chain. */
 export const consensus: ConsensusVerifier = {
-  readHeader: (bytes) => decodeCbor(bytes) as unknown as BlockHeader,
+  readHeader(bytes) {
+    const header = decodeCbor(bytes) as BlockHeader;
+    const names = Object.keys(header).sort().join();
+    if (names !== HEADER_FIELDS) throw new CodedError('test.malformed', 'expected the fields of a header');
+    return header;
+  },
   headerHash: (bytes) => taggedHash('test/header', bytes),
   batchHash: (requests) => taggedHash('test/batch', encodeCbor(requests)),
   validatorsHash: ({ epoch, validators }) => taggedHash('test/set', encodeCbor({ epoch, validators })),

@@ -73,7 +73,7 @@ describe('a receipt', () => {
     const bytes = encodeReceipt(receipt);
     for (let i = 0; i < bytes.length; i++) {
       for (let bit = 0; bit < 8; bit++) {
-        const bent = bytes.slice();
+        const bent = new Uint8Array(bytes);
         bent[i] ^= 1 << bit;
         expect(codeOf(bent), `byte ${i} bit ${bit}`).not.toBe('ok');
       }
