@@ -11,7 +11,7 @@
 import { concat, utf8 } from '../../codec/bytes.ts';
 import { DOMAIN } from '../../codec/domains.ts';
 import { CodedError } from '../../codec/errors.ts';
-import { sha256 } from '../../codec/hash.ts';
+import { digest } from '../verify/digest.ts';
 
 /** Children of a node. */
 export const STATE_RADIX = 16;
@@ -47,17 +47,17 @@ const NODE_TAG = prefix(DOMAIN.stateNode);
 
 /** Where a key stands in the tree. */
 export function stateKeyHash(key: Uint8Array): Uint8Array {
-  return sha256(KEY_TAG, key);
+  return digest(concat(KEY_TAG, key));
 }
 
 /** What a leaf says of its value. */
 export function stateValueHash(value: Uint8Array): Uint8Array {
-  return sha256(VALUE_TAG, value);
+  return digest(concat(VALUE_TAG, value));
 }
 
 /** Hash of a node's bytes; of the root node it is the state root. */
 export function stateNodeHash(bytes: Uint8Array): Uint8Array {
-  return sha256(NODE_TAG, bytes);
+  return digest(concat(NODE_TAG, bytes));
 }
 
 /** Bytes of a node without children: the root of an empty state. */

@@ -7,7 +7,7 @@
  */
 import { equalBytes } from '../../codec/bytes.ts';
 import { sha256 } from '../../codec/hash.ts';
-import { nodeCrypto } from '../../codec/node-crypto.ts';
+import { digest } from './digest.ts';
 
 /** Bytes of a hash. */
 export const HASH_BYTES = 32;
@@ -23,20 +23,17 @@ export function leafHash(entry: Uint8Array): Uint8Array {
   return sha256(LEAF, entry);
 }
 
-// One call into OpenSSL costs half of a hash object, and appending is nothing but these calls.
-const oneShot = nodeCrypto?.hash;
-const scratch = new Uint8Array(1 + 2 * HASH_BYTES);
+const NODE_BYTES = 1 + 2 * HASH_BYTES;
+// Filled and hashed within one call; never handed out.
+const scratch = new Uint8Array(NODE_BYTES);
 scratch[0] = 1;
 
 /** SHA-256(0x01 || left || right). */
 export function nodeHash(left: Uint8Array, right: Uint8Array): Uint8Array {
-  if (oneShot === undefined || left.length !== HASH_BYTES || right.length !== HASH_BYTES) {
-    return sha256(NODE, left, right);
-  }
+  if (left.length !== HASH_BYTES || right.length !== HASH_BYTES) return sha256(NODE, left, right);
   scratch.set(left, 1);
   scratch.set(right, 1 + HASH_BYTES);
-  const digest = oneShot('sha256', scratch, 'buffer');
-  return new Uint8Array(digest.buffer, digest.byteOffset, digest.byteLength);
+  return digest(scratch);
 }
 
 // Indices go up to 2^53, so halving is division: JavaScript's shifts stop at 32 bits.
