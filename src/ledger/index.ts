@@ -1,5 +1,6 @@
 /** The ledger: entries, state machine, log, receipts and the engine that keeps them on a store. */
 export * from './checkpoint/index.ts';
+export * from './engine/index.ts';
 export * from './entries/index.ts';
 export * from './log/index.ts';
 export * from './machine/index.ts';

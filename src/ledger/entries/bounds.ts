@@ -40,7 +40,7 @@ export const BUDGET_MAX = 1_000_000;
 export const SEARCH_COUNTS: readonly number[] = [1, 2, 4, 8, 16, 32];
 /** Most bytes of a target-group element (the master public key, a share commitment). */
 export const GROUP_ELEMENT_BYTES_MAX = 1024;
-/** Most bytes of one consensus message inside Evidence. */
+/** Most bytes of the consensus messages inside Evidence. */
 export const EVIDENCE_BYTES_MAX = 64 * 1024;
 
 /** A transaction expires at most this long after the time of the block that holds it. */

@@ -54,9 +54,9 @@ export interface Approval {
   readonly proposal: Uint8Array;
 }
 
+/** Two signed consensus messages of one validator that contradict each other, as the ordering engine encodes them. */
 export interface Evidence {
-  readonly first: Uint8Array;
-  readonly second: Uint8Array;
+  readonly evidence: Uint8Array;
 }
 
 export const shareEpoch: Decode<ShareEpoch> = (value, path) => {
@@ -109,7 +109,4 @@ export const proposal: Decode<Proposal> = (value, path) => {
 
 export const approval: Decode<Approval> = map<Approval>({ proposal: bytes32 });
 
-export const evidence: Decode<Evidence> = map<Evidence>({
-  first: bytesBetween(1, EVIDENCE_BYTES_MAX),
-  second: bytesBetween(1, EVIDENCE_BYTES_MAX),
-});
+export const evidence: Decode<Evidence> = map<Evidence>({ evidence: bytesBetween(1, EVIDENCE_BYTES_MAX) });

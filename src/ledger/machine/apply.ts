@@ -7,7 +7,7 @@ import { equalBytes, toHex } from '../../codec/bytes.ts';
 import { CodedError } from '../../codec/errors.ts';
 import { EXPIRY_AHEAD_MS_MAX } from '../entries/bounds.ts';
 import type { EntryBodies, EntryType } from '../entries/kinds.ts';
-import { encodeLeaf, entryId } from '../entries/leaf.ts';
+import { encodeLeaf, entryId, type Leaf } from '../entries/leaf.ts';
 import { type ParsedRequest, signedMessage, type Transaction } from '../entries/transaction.ts';
 import { access, breakGlass, breakGlassReview } from './access.ts';
 import { consentAnswer, consentRequest, consentRevoke } from './consent.ts';
@@ -63,8 +63,9 @@ export interface BlockContext {
   readonly firstIndex: number;
 }
 
-/** An entry's bytes and its id (the RFC 6962 leaf hash). */
+/** An entry, its bytes and its id (the RFC 6962 leaf hash). */
 export interface AppliedLeaf {
+  readonly leaf: Leaf;
   readonly bytes: Uint8Array;
   readonly id: Uint8Array;
 }
@@ -159,10 +160,11 @@ function execute(
   for (const item of transaction.bodies.keys()) {
     const { result, withId } = applyItem(context, transaction, item);
     const tx = item === 0 ? request.tx : request.id;
-    const bytes = encodeLeaf({ height, index: firstIndex + item, time, tx, item, result: { ...result } });
+    const leaf: Leaf = { height, index: firstIndex + item, time, tx, item, result: { ...result } };
+    const bytes = encodeLeaf(leaf);
     const id = entryId(bytes);
     withId?.(id, toHex(id));
-    leaves.push({ bytes, id });
+    leaves.push({ leaf, bytes, id });
   }
   const { nonce, expiresAt } = transaction;
   state.set(STATE.nonce(signer.id, toHex(nonce)), { id: request.id, expiresAt, index: firstIndex });

@@ -5,7 +5,7 @@ import { toHex } from '../../codec/bytes.ts';
 import { CodedError } from '../../codec/errors.ts';
 import { checkPublicKey } from '../../codec/signature.ts';
 import { toLabelEntry, toLabelSpec } from '../entries/labels.ts';
-import { encodeLeaf, entryId } from '../entries/leaf.ts';
+import { encodeLeaf, entryId, type Leaf } from '../entries/leaf.ts';
 import { decodeGenesis, type GenesisDocument } from '../entries/members.ts';
 import { genesisMessage } from '../entries/proofs.ts';
 import type { BlockOutcome } from './apply.ts';
@@ -73,10 +73,11 @@ export function applyGenesis(bytes: Uint8Array, host: MachineHost): BlockOutcome
     validators: members.map(({ id, validatorKey }) => ({ member: id, key: validatorKey })),
   });
   state.set(STATE.chain, { chainId, time, height: 0, threshold, validatorEpoch: 0, shareEpoch: null });
-  const leaf = encodeLeaf({ height: 0, index: 0, time, tx: bytes, item: 0, result: {} });
+  const leaf: Leaf = { height: 0, index: 0, time, tx: bytes, item: 0, result: {} };
+  const encoded = encodeLeaf(leaf);
   return {
     changes: state.changes(),
-    leaves: [{ bytes: leaf, id: entryId(leaf) }],
+    leaves: [{ leaf, bytes: encoded, id: entryId(encoded) }],
     outcomes: [],
   };
 }

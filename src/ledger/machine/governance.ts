@@ -1,7 +1,7 @@
 /** Proposal, Approval, Evidence: what a majority or a quorum of members decides, and who may lead. */
 
 import { withLabel } from '../../abe/policy/index.ts';
-import { toHex } from '../../codec/bytes.ts';
+import { equalBytes, toHex } from '../../codec/bytes.ts';
 import { MEMBERS_MAX, MEMBERS_MIN, PROPOSAL_MS_MAX } from '../entries/bounds.ts';
 import type { EligibilityClear, Proposal, Reconfig } from '../entries/governance.ts';
 import { toLabelEntry, toLabelSpec } from '../entries/labels.ts';
@@ -133,17 +133,14 @@ const EVIDENCE_EPOCHS = 2;
 export const evidence: Rule<'Evidence'> = (context, body) => {
   const { state, chain, host, height } = context;
   requireRight(context, ['operator']);
-  const validatorsOf = (epoch: number): readonly Uint8Array[] | undefined =>
-    epoch > chain.validatorEpoch || epoch <= chain.validatorEpoch - EVIDENCE_EPOCHS
-      ? undefined
-      : state.get(STATE.validators(epoch))?.validators.map(({ key }) => key);
-  const culprit = host.culpritOf(body.first, body.second, validatorsOf);
+  const culprit = host.culpritOf(body.evidence, chain.chainId);
   if (culprit === undefined) refuse('evidence.invalid');
-  const validators = state.get(STATE.validators(culprit.epoch))?.validators ?? [];
-  const hex = toHex(culprit.key);
-  const member = validators.find(({ key }) => toHex(key) === hex)?.member;
+  const { key, epoch, height: about } = culprit;
+  const isRecent = epoch <= chain.validatorEpoch && epoch > chain.validatorEpoch - EVIDENCE_EPOCHS;
+  const validators = isRecent ? (state.get(STATE.validators(epoch))?.validators ?? []) : [];
+  const member = validators.find((validator) => equalBytes(validator.key, key))?.member;
   if (member === undefined) refuse('evidence.invalid');
-  const once = STATE.evidence(member, culprit.height);
+  const once = STATE.evidence(member, about);
   if (state.get(once) !== undefined) refuse('evidence.known');
   state.set(once, { height });
   if (state.get(STATE.eligibility(member)) === undefined)

@@ -24,14 +24,10 @@ export interface MachineHost {
   /** Whether `signature` is `key`'s over `message`; the one predicate of the whole product. */
   verifies(key: PublicKey, message: Uint8Array, signature: Uint8Array): boolean;
   /**
-   * Who signed two consensus messages that contradict each other, given the validator keys of an epoch, or
-   * undefined. The ordering engine knows its own messages; the ledger does not.
+   * Whose key signed the two contradicting consensus messages in `evidence`, or undefined when they prove nothing.
+   * The ordering engine knows its own messages; the ledger looks up whether the key was a validator's.
    */
-  culpritOf(
-    first: Uint8Array,
-    second: Uint8Array,
-    validatorsOf: (epoch: number) => readonly Uint8Array[] | undefined,
-  ): Culprit | undefined;
+  culpritOf(evidence: Uint8Array, chainId: string): Culprit | undefined;
 }
 
 export interface RuleContext {

@@ -1,0 +1,694 @@
+/**
+ * The ledger of one member: it executes what the ordering engine proposes, applies what it decides, and answers
+ * questions from what it applied itself. Structurally it is pbft-lite's `Application`.
+ *
+ * Order on a decided block: compare the roots, write everything in one atomic durable step, move the tip, cosign, tell
+ * the listeners. A crash before the write leaves the block to be applied again; after it, `commit` finds its height
+ * applied. Roots that differ from a certified header stop the ledger for good (ledger-security 8): it then commits,
+ * cosigns and decides nothing more.
+ */
+import { equalBytes, fromHex, fromUtf8, toHex, utf8 } from '../../codec/bytes.ts';
+import { decodeCbor, encodeCbor } from '../../codec/cbor.ts';
+import { CodedError } from '../../codec/errors.ts';
+import type { Signer } from '../../codec/signature.ts';
+import {
+  type Checkpoint,
+  checkpointOrigin,
+  parseCheckpoint,
+  type ValidatorSet,
+} from '../checkpoint/index.ts';
+import { EXPIRY_AHEAD_MS_MAX } from '../entries/bounds.ts';
+import { decodeGenesis } from '../entries/members.ts';
+import type { ParsedRequest, Transaction } from '../entries/transaction.ts';
+import { LogTree } from '../log/index.ts';
+import {
+  type AppliedLeaf,
+  applyGenesis,
+  applyTransaction,
+  type ChainState,
+  type Culprit,
+  checkEnvelope,
+  type MachineHost,
+  Overlay,
+  STATE,
+  type StateKey,
+  type StateView,
+} from '../machine/index.ts';
+import type { KvOp, KvStore } from '../ports.ts';
+import { proveState, STATE_TABLE, type StateProof, updateState } from '../state-tree/index.ts';
+import type { Receipt } from '../verify/receipt.ts';
+import type {
+  AdmittedRequest,
+  DecidedBlock,
+  ExecutionContext,
+  ExecutionResult,
+  RequestInfo,
+  Tip,
+} from './application.ts';
+import { blockOps, type CommittedBlock, encodedBlock, readBlock } from './blocks.ts';
+import { CommittedState } from './committed-state.ts';
+import { Cosignatures, type CosignedCheckpoint } from './cosignatures.ts';
+import { type CommittedEntry, type EntryFilter, type EntryPage, EntryQueries } from './entry-queries.ts';
+import {
+  batchProblem,
+  type Execution,
+  type ExecutionBase,
+  encodeChanges,
+  executionName,
+  idOf,
+  leafOps,
+  runBlock,
+  settleBlock,
+} from './execution.ts';
+import { ParsedRequests } from './requests.ts';
+import { VerifiedSignatures } from './signatures.ts';
+import { META_CHECKPOINT, META_TABLE, META_TIP, NOTHING, REFERENCE_TABLE, referenceKey } from './tables.ts';
+import { Waiters } from './waiters.ts';
+
+export interface LedgerOptions {
+  readonly store: KvStore;
+  /** Signed genesis (`encodeGenesis`); needed when the store is empty, compared with what it holds otherwise. */
+  readonly genesis?: Uint8Array;
+  /** This member's validator key, to cosign checkpoints; an observer has none. */
+  readonly cosign?: { readonly member: string; readonly signer: Signer };
+  /** Verified signatures, shared by members of one process. */
+  readonly signatures?: VerifiedSignatures;
+  /** What a pair of contradicting consensus messages proves; without it Evidence is refused. */
+  readonly culpritOf?: (evidence: Uint8Array, chainId: string) => Culprit | undefined;
+  /** A listener threw; the block is applied all the same. */
+  readonly onListenerError: (error: unknown) => void;
+}
+
+/** What is known of the last applied block. */
+export interface Head {
+  readonly height: number;
+  /** Block time in milliseconds. */
+  readonly time: number;
+  /** Entries in the log. */
+  readonly size: number;
+  readonly stateRoot: Uint8Array;
+  readonly logRoot: Uint8Array;
+}
+
+/** An applied block, as listeners get it. */
+export interface AppliedBlock {
+  readonly height: number;
+  readonly time: number;
+  readonly entries: readonly CommittedEntry[];
+}
+
+/** What became of a transaction. */
+export type TransactionResult =
+  | { readonly ok: true; readonly entries: readonly CommittedEntry[] }
+  | { readonly ok: false; readonly code: string; readonly message: string };
+
+/** A state value (canonical dag-cbor, null when absent), its proof, and a cosigned checkpoint of the same state. */
+export interface ProvenValue {
+  readonly value: Uint8Array | null;
+  readonly proof: StateProof;
+  readonly checkpoint: string;
+}
+
+interface StoredTip {
+  readonly height: number;
+  readonly time: number;
+  readonly size: number;
+  readonly stateRoot: Uint8Array;
+  readonly logRoot: Uint8Array;
+  readonly resume: Uint8Array;
+}
+
+/** An execution with the requests that it ran. */
+interface Executed {
+  readonly ok: true;
+  readonly execution: Execution;
+  readonly requests: readonly ParsedRequest[];
+}
+
+/** Refusals remembered for `resultOf`. */
+const REFUSED_KEPT_MAX = 4096;
+/** Cosigned checkpoints kept by height, for state proofs that wait for theirs. */
+const COSIGNED_KEPT = 64;
+/** Blocks after which a waiting request is put to the rules again. */
+const RECHECK_HEIGHTS = 8;
+/** Executions kept: the proposal of the open height, and one that a prepared lock may bring back. */
+const EXECUTIONS_KEPT = 2;
+/** State proofs at successive heights, while a cosigned one is waited for. */
+const PROOFS_PENDING_MAX = 8;
+
+export class LedgerEngine {
+  readonly chainId: string;
+  /** State after the last applied block, for decisions. It moves on with every block. */
+  readonly state: StateView;
+
+  readonly #store: KvStore;
+  readonly #state: CommittedState;
+  readonly #host: MachineHost;
+  readonly #requests = new ParsedRequests();
+  readonly #entries: EntryQueries;
+  readonly #cosignatures: Cosignatures;
+  readonly #onListenerError: (error: unknown) => void;
+  readonly #listeners = new Set<(block: AppliedBlock) => void>();
+  readonly #waiters = new Waiters();
+  readonly #executions = new Map<string, Executed>();
+  readonly #refused = new Map<string, { readonly code: string; readonly message: string }>();
+  readonly #cosigned = new Map<number, CosignedCheckpoint>();
+  #latest: CosignedCheckpoint | undefined;
+  #tree: LogTree;
+  #tip: StoredTip;
+  #writing = false;
+  #stopped: CodedError | undefined;
+
+  private constructor(options: LedgerOptions, chainId: string, state: CommittedState, tip: StoredTip) {
+    this.chainId = chainId;
+    this.#store = options.store;
+    this.#state = state;
+    this.state = state;
+    this.#tip = tip;
+    this.#tree = LogTree.open(options.store);
+    this.#entries = new EntryQueries(options.store);
+    this.#host = hostOf(options);
+    this.#onListenerError = options.onListenerError;
+    this.#cosignatures = new Cosignatures(options.cosign, (cosigned) => this.#onQuorum(cosigned));
+    const stored = options.store.get(META_TABLE, META_CHECKPOINT);
+    if (stored !== undefined) {
+      const text = fromUtf8(stored);
+      this.#latest = { text, checkpoint: parseCheckpoint(text).checkpoint };
+    }
+    // Cosignatures of the last block may still be on their way when a node restarts.
+    if (tip.height > 0) this.#cosignatures.applied(this.#checkpointOf(tip), this.#validatorSet());
+  }
+
+  /**
+   * Opens the ledger in `store`, or begins one with the genesis. Throws `ledger.no_genesis`, `ledger.other_genesis`,
+   * and what `applyGenesis` throws.
+   */
+  static async open(options: LedgerOptions): Promise<LedgerEngine> {
+    const { store, genesis } = options;
+    if (store.get(META_TABLE, META_TIP) === undefined) {
+      if (genesis === undefined) {
+        throw new CodedError('ledger.no_genesis', 'the store is empty: give the signed genesis');
+      }
+      await writeGenesis(store, genesis, hostOf(options));
+    }
+    const state = new CommittedState(store);
+    const chain = state.get(STATE.chain);
+    const tip = store.get(META_TABLE, META_TIP);
+    if (chain === undefined || tip === undefined) {
+      throw new CodedError('ledger.damaged', 'the store has no chain state; restore the node');
+    }
+    const engine = new LedgerEngine(options, chain.chainId, state, decodeCbor(tip) as StoredTip);
+    const first = engine.entryAt(0);
+    if (genesis !== undefined && (first === undefined || !equalBytes(first.leaf.tx, genesis))) {
+      throw new CodedError('ledger.other_genesis', 'the store holds the ledger of another genesis');
+    }
+    return engine;
+  }
+
+  // ---- ordering ----------------------------------------------------------------------------------------------
+
+  /**
+   * Admits a request: form, signature and rules, against the state of now. Throws what it would be refused with. A
+   * request that depends on another one is sent after that one is committed.
+   */
+  async check(bytes: Uint8Array): Promise<AdmittedRequest> {
+    const request = this.#requests.parse(bytes);
+    const { subject, nonce, expiresAt } = request.transaction;
+    this.#dryRun(request);
+    return {
+      id: request.id,
+      client: toHex(subject),
+      nonce: toHex(nonce),
+      expiresAt,
+      request,
+      checkedAt: this.#tip.height,
+    };
+  }
+
+  /**
+   * Whether the request may stand in a block of `blockTime` on top of the applied state. The rules themselves are
+   * asked again after some blocks, so that a request which another one has made impossible leaves every pool.
+   */
+  stillValid(info: RequestInfo & Partial<AdmittedRequest>, blockTime: number): boolean {
+    const { request } = info;
+    if (request === undefined) {
+      return info.expiresAt > blockTime && this.state.get(STATE.nonce(info.client, info.nonce)) === undefined;
+    }
+    try {
+      checkEnvelope(this.state, this.#chain(), request, blockTime);
+      const subject = this.state.get(STATE.subject(info.client));
+      if (subject === undefined || subject.revoked) return false;
+      if (this.#tip.height - (info.checkedAt ?? 0) < RECHECK_HEIGHTS) return true;
+      this.#dryRun(request);
+      (info as AdmittedRequest).checkedAt = this.#tip.height;
+      return true;
+    } catch (error) {
+      if (!(error instanceof CodedError)) throw error;
+      if (error.code !== 'tx.duplicate') this.#remember(idOf(request), error);
+      return false;
+    }
+  }
+
+  /** Executes a batch on an overlay. The result names the first request that is refused. */
+  async execute(context: ExecutionContext, batch: readonly Uint8Array[]): Promise<ExecutionResult> {
+    const { height, time, proposer, batchHash } = context;
+    if (this.#stopped !== undefined) throw this.#stopped;
+    if (height !== this.#tip.height + 1) {
+      return { ok: false, reason: 'block.height' };
+    }
+    const name = executionName(height, time, proposer, batchHash);
+    const known = this.#executions.get(name);
+    if (known !== undefined) return this.#resultOf(known.execution);
+    const made = this.#execute(height, time, batch);
+    if (!made.ok) return made;
+    this.#executions.set(name, made);
+    for (const oldest of this.#executions.keys()) {
+      if (this.#executions.size <= EXECUTIONS_KEPT) break;
+      this.#executions.delete(oldest);
+    }
+    return this.#resultOf(made.execution);
+  }
+
+  /**
+   * Applies a decided block; idempotent by height, durable when it resolves. Throws `ledger.diverged` when this node
+   * computes other roots than the certified ones, and from then on always.
+   */
+  async commit(block: DecidedBlock): Promise<{ readonly cosignature?: Uint8Array }> {
+    if (this.#stopped !== undefined) throw this.#stopped;
+    const { height, header } = block;
+    if (height <= this.#tip.height) return {};
+    if (height !== this.#tip.height + 1) {
+      throw new CodedError('ledger.gap', `expected block ${this.#tip.height + 1}, got ${height}`);
+    }
+    const name = executionName(height, header.time, header.proposer, header.batchHash);
+    const made = this.#executions.get(name) ?? this.#execute(height, header.time, block.batch);
+    if (!made.ok) throw this.#stop(`block ${height} cannot be executed here: ${made.reason}`);
+    const { execution, requests } = made;
+    this.#compare(block, execution);
+    await this.#write(block, execution, requests);
+    this.#executions.clear();
+    const cosignature = this.#cosignatures.applied(this.#checkpointOf(this.#tip), this.#validatorSet());
+    this.#waiters.wake();
+    this.#notify(block, execution, requests);
+    return cosignature === undefined ? {} : { cosignature };
+  }
+
+  /** A peer's cosignature, not yet checked. */
+  onCosignature(from: string, height: number, cosignature: Uint8Array): void {
+    let line: string;
+    try {
+      line = fromUtf8(cosignature);
+    } catch {
+      return;
+    }
+    this.#cosignatures.receive(from, height, line);
+  }
+
+  /** The last applied block, for the ordering engine; undefined before block 1. */
+  async tip(): Promise<Tip | undefined> {
+    const { height, resume } = this.#tip;
+    return height === 0 ? undefined : { height, resume };
+  }
+
+  /** Blocks as peers fetch them. `commit` has stored them already, so that `put` has nothing left to do. */
+  readonly blocks = {
+    get: async (height: number): Promise<Uint8Array | undefined> =>
+      height > this.#tip.height ? undefined : encodedBlock(this.#store, height),
+    put: async (height: number): Promise<void> => {
+      if (height > this.#tip.height) throw new CodedError('ledger.gap', `block ${height} is not applied yet`);
+    },
+  };
+
+  // ---- reading -----------------------------------------------------------------------------------------------
+
+  /** The last applied block. */
+  get head(): Head {
+    const { height, time, size, stateRoot: state, logRoot } = this.#tip;
+    return { height, time, size, stateRoot: state, logRoot };
+  }
+
+  /** The decoded value of a state key, undefined when it has none. */
+  get<T>(key: StateKey<T>): T | undefined {
+    return this.state.get(key);
+  }
+
+  /** Keys with `prefix` in order, after `after`, with their values; at most `limit`. Waits for a write in flight. */
+  async list(
+    prefix: string,
+    options: { readonly after?: string; readonly limit: number },
+  ): Promise<readonly (readonly [key: string, value: unknown])[]> {
+    await this.#settled();
+    const start = options.after === undefined ? utf8(prefix) : utf8(`${options.after}\u0000`);
+    const range = { gte: start, lt: afterPrefix(utf8(prefix)), limit: options.limit };
+    const rows: (readonly [string, unknown])[] = [];
+    for (const [key, value] of this.#store.range(STATE_TABLE, range)) {
+      rows.push([fromUtf8(key), decodeCbor(value)]);
+    }
+    return rows;
+  }
+
+  /** A value or its absence, proved against a checkpoint with a quorum. Waits for that quorum. */
+  async getWithProof(key: string, signal?: AbortSignal): Promise<ProvenValue> {
+    const bytes = utf8(key);
+    const pending: { height: number; value: Uint8Array | null; proof: StateProof }[] = [];
+    return this.#waiters.until(() => {
+      const { height } = this.#tip;
+      const isNew = pending.at(-1)?.height !== height && !this.#writing;
+      if (isNew && pending.length < PROOFS_PENDING_MAX) {
+        const value = this.#store.get(STATE_TABLE, bytes) ?? null;
+        pending.push({ height, value, proof: proveState(this.#store, bytes) });
+      }
+      for (const { height: at, value, proof } of pending) {
+        const cosigned = this.#cosigned.get(at);
+        if (cosigned !== undefined) return { value, proof, checkpoint: cosigned.text };
+      }
+      return undefined;
+    }, signal);
+  }
+
+  /** The entry with this id (hexadecimal), if it is applied. */
+  entry(id: string): CommittedEntry | undefined {
+    const index = this.#entries.indexOf(fromHex(id, 32), this.#tip.size);
+    return index === undefined ? undefined : this.#entries.at(index);
+  }
+
+  entryAt(index: number): CommittedEntry | undefined {
+    return index < this.#tip.size ? this.#entries.at(index) : undefined;
+  }
+
+  /** Waits until the entry is applied here. */
+  async awaitEntry(id: string, signal?: AbortSignal): Promise<CommittedEntry> {
+    return this.#waiters.until(() => this.entry(id), signal);
+  }
+
+  /** A page of entries, newest first unless `ascending`. Throws `query.cursor`. */
+  entries(
+    filter: EntryFilter,
+    options: { readonly limit: number; readonly cursor?: string; readonly ascending?: boolean },
+  ): EntryPage {
+    return this.#entries.page(filter, this.#tip.size, options);
+  }
+
+  block(height: number): CommittedBlock | undefined {
+    return height > this.#tip.height ? undefined : readBlock(this.#store, height);
+  }
+
+  /** The latest checkpoint that a quorum cosigned; undefined until there is one. */
+  checkpoint(): CosignedCheckpoint | undefined {
+    return this.#latest;
+  }
+
+  /** Hashes from entry `index` to the root of the first `size`. Throws `log.out_of_range`. */
+  inclusionProof(index: number, size: number): readonly Uint8Array[] {
+    return this.#tree.inclusionProof(index, size);
+  }
+
+  /** Hashes that show the first `size1` entries to be a prefix of the first `size2`. Throws `log.out_of_range`. */
+  consistencyProof(size1: number, size2: number): readonly Uint8Array[] {
+    return this.#tree.consistencyProof(size1, size2);
+  }
+
+  /** A tile of the log (C2SP tlog-tiles). Throws `log.out_of_range`. */
+  tile(level: number, index: number, width?: number): Uint8Array {
+    return this.#tree.tile(level, index, width);
+  }
+
+  /** The entry's receipt under the latest cosigned checkpoint; undefined until one covers it. */
+  receipt(id: string): Receipt | undefined {
+    const index = this.#entries.indexOf(fromHex(id, 32), this.#tip.size);
+    const latest = this.#latest;
+    if (index === undefined || latest === undefined || index >= latest.checkpoint.size) return undefined;
+    const entry = this.#entries.at(index);
+    if (entry === undefined) return undefined;
+    const proof = this.#tree.inclusionProof(index, latest.checkpoint.size);
+    return { entry: entry.bytes, index, proof, checkpoint: latest.text };
+  }
+
+  /** Waits until a quorum has cosigned a checkpoint that covers the entry. */
+  async awaitReceipt(id: string, signal?: AbortSignal): Promise<Receipt> {
+    return this.#waiters.until(() => this.receipt(id), signal);
+  }
+
+  /** What became of a transaction (id in hexadecimal), undefined while nothing did. */
+  resultOf(transactionId: string): TransactionResult | undefined {
+    const place = this.#entries.ofTransaction(fromHex(transactionId, 32), this.#tip.size);
+    if (place !== undefined) {
+      const entries: CommittedEntry[] = [];
+      for (let i = place.first; i < place.first + place.count; i++) {
+        const entry = this.#entries.at(i);
+        if (entry !== undefined) entries.push(entry);
+      }
+      return { ok: true, entries };
+    }
+    const refused = this.#refused.get(transactionId);
+    return refused === undefined ? undefined : { ok: false, ...refused };
+  }
+
+  /** Waits until the transaction is applied or refused. */
+  async awaitResult(transactionId: string, signal?: AbortSignal): Promise<TransactionResult> {
+    return this.#waiters.until(() => this.resultOf(transactionId), signal);
+  }
+
+  /** Calls `listener` after each applied block; returns how to stop it. It must not throw and must not block. */
+  subscribe(listener: (block: AppliedBlock) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Ends every wait; writes the latest cosigned checkpoint. */
+  async close(): Promise<void> {
+    this.#waiters.close(new CodedError('ledger.closed', 'the ledger is closed'));
+    if (this.#latest !== undefined) {
+      await this.#store.write([{ table: META_TABLE, key: META_CHECKPOINT, value: utf8(this.#latest.text) }]);
+    }
+  }
+
+  // ---- inside ------------------------------------------------------------------------------------------------
+
+  #chain(): ChainState {
+    const chain = this.state.get(STATE.chain);
+    if (chain === undefined)
+      throw new CodedError('ledger.damaged', 'the state has no chain; restore the node');
+    return chain;
+  }
+
+  #base(): ExecutionBase {
+    return { store: this.#store, view: this.#state, tree: this.#tree, host: this.#host };
+  }
+
+  /** Runs the request on a throw-away overlay; throws what it is refused with. */
+  #dryRun(request: ParsedRequest): void {
+    const { height, time, size } = this.#tip;
+    const state = new Overlay(this.#state);
+    // An idle chain's last block may be half a minute old: whether the end lies too far ahead, the block decides.
+    const { expiresAt } = request.transaction;
+    const at = Math.max(time + 1, expiresAt - EXPIRY_AHEAD_MS_MAX);
+    const block = { height: height + 1, time: expiresAt > time ? at : time + 1, firstIndex: size };
+    const outcome = applyTransaction(state, request, block, this.#host);
+    if (!outcome.ok) throw new CodedError(outcome.code, outcome.message);
+  }
+
+  #execute(
+    height: number,
+    time: number,
+    batch: readonly Uint8Array[],
+  ): Executed | { readonly ok: false; readonly reason: string; readonly offending?: number } {
+    const problem = batchProblem(batch);
+    if (problem !== undefined) return { ok: false, reason: problem };
+    const requests: ParsedRequest[] = [];
+    for (const [offending, bytes] of batch.entries()) {
+      try {
+        requests.push(this.#requests.parse(bytes));
+      } catch (error) {
+        if (!(error instanceof CodedError)) throw error;
+        return { ok: false, reason: error.code, offending };
+      }
+    }
+    const base = this.#base();
+    const outcome = runBlock(base, height, time, requests);
+    const offending = outcome.outcomes.findIndex(({ ok }) => !ok);
+    const refused = outcome.outcomes[offending];
+    if (refused?.ok === false) {
+      if (refused.code !== 'tx.duplicate') this.#remember(idOf(requests[offending]), refused);
+      return { ok: false, reason: refused.code, offending };
+    }
+    return { ok: true, execution: settleBlock(base, outcome, requests), requests };
+  }
+
+  #resultOf(execution: Execution): ExecutionResult {
+    const { stateRoot: state, logRoot, tree, outcome } = execution;
+    return {
+      ok: true,
+      stateRoot: state,
+      logRoot,
+      treeSize: tree.size,
+      ...consensusChanges(this.#state, outcome.changes),
+    };
+  }
+
+  #compare(block: DecidedBlock, execution: Execution): void {
+    const { stateRoot: state, logRoot, treeSize } = block.header;
+    const isEqual =
+      state === toHex(execution.stateRoot) &&
+      logRoot === toHex(execution.logRoot) &&
+      treeSize === execution.tree.size;
+    if (!isEqual) throw this.#stop(`block ${block.height} gives other roots here than its certified header`);
+  }
+
+  #stop(message: string): CodedError {
+    this.#stopped = new CodedError('ledger.diverged', `${message}; the node stops: restore it from a peer`);
+    return this.#stopped;
+  }
+
+  async #write(block: DecidedBlock, execution: Execution, requests: readonly ParsedRequest[]): Promise<void> {
+    const { outcome, tree, stateRoot: state, logRoot } = execution;
+    const tip: StoredTip = {
+      height: block.height,
+      time: block.header.time,
+      size: tree.size,
+      stateRoot: state,
+      logRoot,
+      resume: block.resume,
+    };
+    const ops: KvOp[] = [
+      ...execution.ops,
+      ...blockOps(block, fromHex(block.headerHash, 32), requests, this.#tree.size, outcome.leaves.length),
+      { table: META_TABLE, key: META_TIP, value: encodeCbor(tip) },
+    ];
+    if (this.#latest !== undefined) {
+      ops.push({ table: META_TABLE, key: META_CHECKPOINT, value: utf8(this.#latest.text) });
+    }
+    this.#state.freeze(outcome.changes);
+    this.#writing = true;
+    try {
+      await this.#store.write(ops);
+    } catch (error) {
+      this.#state.release();
+      this.#writing = false;
+      this.#waiters.wake();
+      throw error;
+    }
+    // No await from here: nobody sees the new state with the old tip.
+    this.#state.adopt(outcome.changes);
+    this.#tree = tree.settled(this.#store);
+    this.#tip = tip;
+    this.#writing = false;
+  }
+
+  #notify(block: DecidedBlock, { outcome }: Execution, requests: readonly ParsedRequest[]): void {
+    if (this.#listeners.size === 0) return;
+    const entries = outcome.outcomes.flatMap((one, i) =>
+      one.ok ? one.leaves.map((applied) => entryOf(applied, requests[i].transaction)) : [],
+    );
+    const applied: AppliedBlock = { height: block.height, time: block.header.time, entries };
+    for (const listener of this.#listeners) {
+      try {
+        listener(applied);
+      } catch (error) {
+        this.#onListenerError(error);
+      }
+    }
+  }
+
+  #checkpointOf(tip: StoredTip): Checkpoint {
+    return {
+      origin: checkpointOrigin(this.chainId),
+      size: tip.size,
+      root: tip.logRoot,
+      height: tip.height,
+      time: tip.time,
+      stateRoot: tip.stateRoot,
+      epoch: this.#chain().validatorEpoch,
+    };
+  }
+
+  #validatorSet(): ValidatorSet {
+    const { validatorEpoch: epoch } = this.#chain();
+    return { epoch, validators: this.state.get(STATE.validators(epoch))?.validators ?? [] };
+  }
+
+  #onQuorum(cosigned: CosignedCheckpoint): void {
+    const { height } = cosigned.checkpoint;
+    this.#cosigned.set(height, cosigned);
+    this.#cosigned.delete(height - COSIGNED_KEPT);
+    if (this.#latest === undefined || this.#latest.checkpoint.height < height) this.#latest = cosigned;
+    this.#waiters.wake();
+  }
+
+  #remember(id: string, { code, message }: { readonly code: string; readonly message: string }): void {
+    if (this.#refused.size >= REFUSED_KEPT_MAX) this.#refused.clear();
+    this.#refused.set(id, { code, message });
+    this.#waiters.wake();
+  }
+
+  async #settled(): Promise<void> {
+    await this.#waiters.until(() => (this.#writing ? undefined : true));
+  }
+}
+
+function entryOf({ bytes, id, leaf }: AppliedLeaf, transaction: Transaction): CommittedEntry {
+  return { id: toHex(id), index: leaf.index, bytes, leaf, type: transaction.type, transaction };
+}
+
+function hostOf(options: LedgerOptions): MachineHost {
+  const signatures = options.signatures ?? new VerifiedSignatures();
+  return {
+    verifies: (key, message, signature) => signatures.verify(key, message, signature),
+    culpritOf: options.culpritOf ?? (() => undefined),
+  };
+}
+
+/** What a block changes for the ordering engine: the set that votes two heights on, and who may not lead. */
+function consensusChanges(
+  before: StateView,
+  changes: readonly (readonly [string, unknown])[],
+): { nextValidators?: readonly Uint8Array[]; barred?: readonly Uint8Array[] } {
+  const isChanged = changes.some(([key]) => key.startsWith('eligibility/') || key.startsWith('validators/'));
+  if (!isChanged) return {};
+  const after = new Overlay(before);
+  for (const [key, value] of changes) after.set(key as StateKey<unknown>, value);
+  const epoch = after.get(STATE.chain)?.validatorEpoch ?? 0;
+  const isScheduled = changes.some(([key]) => key === STATE.validators(epoch + 1));
+  const next = after.get(STATE.validators(epoch + 1)) ?? after.get(STATE.validators(epoch));
+  const barred = (after.get(STATE.members) ?? [])
+    .map((member) => ({
+      since: after.get(STATE.eligibility(member))?.since,
+      key: after.get(STATE.member(member)),
+    }))
+    .filter(({ since, key }) => since !== undefined && key !== undefined)
+    .sort((a, b) => (a.since ?? 0) - (b.since ?? 0))
+    .flatMap(({ key }) => (key === undefined ? [] : [key.validatorKey]));
+  return {
+    ...(isScheduled && next !== undefined ? { nextValidators: next.validators.map(({ key }) => key) } : {}),
+    barred,
+  };
+}
+
+async function writeGenesis(store: KvStore, genesis: Uint8Array, host: MachineHost): Promise<void> {
+  const outcome = applyGenesis(genesis, host);
+  const state = updateState(store, encodeChanges(outcome.changes));
+  const log = LogTree.open(store).append(outcome.leaves.map(({ id }) => id));
+  const { time } = decodeGenesis(genesis).decoded;
+  const tip: StoredTip = {
+    height: 0,
+    time,
+    size: log.size,
+    stateRoot: state.root,
+    logRoot: log.root,
+    resume: NOTHING,
+  };
+  await store.write([
+    ...state.ops,
+    ...log.ops,
+    ...leafOps(outcome.leaves, 0),
+    { table: REFERENCE_TABLE, key: referenceKey({ by: 'kind', id: 'Genesis' }, 0), value: NOTHING },
+    { table: META_TABLE, key: META_TIP, value: encodeCbor(tip) },
+  ]);
+}
+
+/** The first key after all keys with `prefix`. */
+function afterPrefix(prefix: Uint8Array): Uint8Array {
+  const end = prefix.slice();
+  end[end.length - 1]++;
+  return end;
+}

@@ -1,0 +1,158 @@
+/**
+ * One block, executed but not written: its leaves, its roots, and the operations that a commit will write. Bounds
+ * are checked first, so that the worst block that is executed at all takes a known time (ledger-security 10).
+ */
+import { toHex, u64be, utf8 } from '../../codec/bytes.ts';
+import { encodeCbor } from '../../codec/cbor.ts';
+import type { ParsedRequest } from '../entries/transaction.ts';
+import type { LogTree } from '../log/index.ts';
+import {
+  type AppliedLeaf,
+  applyBlock,
+  type BlockOutcome,
+  type MachineHost,
+  type NonceState,
+  Overlay,
+  STATE,
+  type StateChange,
+  type StateKey,
+  type StateView,
+  type TransactionOutcome,
+} from '../machine/index.ts';
+import type { KvOp, KvReader } from '../ports.ts';
+import { stateRoot, updateState } from '../state-tree/index.ts';
+import { nonceExpiryKey } from './committed-state.ts';
+import { referencesOf } from './references.ts';
+import {
+  ENTRY_ID_TABLE,
+  ENTRY_TABLE,
+  NONCE_TABLE,
+  NOTHING,
+  REFERENCE_TABLE,
+  referenceKey,
+  TRANSACTION_TABLE,
+  transactionValue,
+} from './tables.ts';
+
+/** Most transactions, hence signatures, of one block. */
+export const BLOCK_TRANSACTIONS_MAX = 4096;
+/** Most bytes of all requests of one block. */
+export const BLOCK_BYTES_MAX = 4 * 1024 * 1024;
+
+/** A block that was executed on top of the committed state. */
+export interface Execution {
+  readonly outcome: BlockOutcome;
+  readonly stateRoot: Uint8Array;
+  readonly logRoot: Uint8Array;
+  readonly tree: LogTree;
+  /** Everything but block and meta. */
+  readonly ops: readonly KvOp[];
+}
+
+export interface ExecutionBase {
+  readonly store: KvReader;
+  readonly view: StateView;
+  readonly tree: LogTree;
+  readonly host: MachineHost;
+}
+
+/** What is wrong with a batch before anything is executed, or undefined. */
+export function batchProblem(batch: readonly Uint8Array[]): string | undefined {
+  if (batch.length > BLOCK_TRANSACTIONS_MAX) return 'block.too_many';
+  let bytes = 0;
+  for (const request of batch) bytes += request.length;
+  return bytes > BLOCK_BYTES_MAX ? 'block.too_large' : undefined;
+}
+
+/** Runs the state machine; touches neither tree. */
+export function runBlock(
+  base: ExecutionBase,
+  height: number,
+  time: number,
+  requests: readonly ParsedRequest[],
+): BlockOutcome {
+  return applyBlock(base.view, { height, time, firstIndex: base.tree.size }, requests, base.host);
+}
+
+/** Roots and write operations of `outcome`, whose accepted requests are `requests`. */
+export function settleBlock(
+  base: ExecutionBase,
+  outcome: BlockOutcome,
+  requests: readonly ParsedRequest[],
+): Execution {
+  const { leaves, changes } = outcome;
+  const state = updateState(base.store, encodeChanges(changes));
+  const log = base.tree.append(leaves.map(({ id }) => id));
+  const after = new Overlay(base.view);
+  for (const [key, value] of changes) {
+    if (value === undefined) after.remove(key as StateKey<unknown>);
+    else after.set(key as StateKey<unknown>, value);
+  }
+  const ops: KvOp[] = [
+    ...state.ops,
+    ...log.ops,
+    ...nonceOps(base.view, changes),
+    ...leafOps(leaves, base.tree.size),
+    ...requestOps(after, outcome.outcomes, requests, base.tree.size),
+  ];
+  const root = changes.length === 0 ? stateRoot(base.store) : state.root;
+  return { outcome, stateRoot: root, logRoot: log.root, tree: log.tree, ops };
+}
+
+/** State keys and values as the tree takes them. */
+export function* encodeChanges(
+  changes: readonly StateChange[],
+): Generator<readonly [Uint8Array, Uint8Array | undefined]> {
+  for (const [key, value] of changes) yield [utf8(key), value === undefined ? undefined : encodeCbor(value)];
+}
+
+const NONCE_PREFIX = STATE.nonce('', '').slice(0, 'nonce/'.length);
+
+/** Keeps the order of expiry in step with the nonces of the state. */
+function* nonceOps(before: StateView, changes: readonly StateChange[]): Generator<KvOp> {
+  for (const [key, value] of changes) {
+    if (!key.startsWith(NONCE_PREFIX)) continue;
+    const nonce = (value ?? before.get(key as StateKey<NonceState>)) as NonceState | undefined;
+    if (nonce === undefined) continue;
+    const row = { table: NONCE_TABLE, key: nonceExpiryKey(nonce.expiresAt, key) } as const;
+    yield value === undefined ? { ...row, remove: true } : { ...row, value: NOTHING };
+  }
+}
+
+export function* leafOps(leaves: readonly AppliedLeaf[], firstIndex: number): Generator<KvOp> {
+  for (const [i, { bytes, id }] of leaves.entries()) {
+    const index = u64be(firstIndex + i);
+    yield { table: ENTRY_TABLE, key: index, value: bytes };
+    yield { table: ENTRY_ID_TABLE, key: id, value: index };
+  }
+}
+
+function* requestOps(
+  after: StateView,
+  outcomes: readonly TransactionOutcome[],
+  requests: readonly ParsedRequest[],
+  firstIndex: number,
+): Generator<KvOp> {
+  let index = firstIndex;
+  for (const [i, outcome] of outcomes.entries()) {
+    if (!outcome.ok) continue;
+    const { id, transaction } = requests[i];
+    const count = outcome.leaves.length;
+    yield { table: TRANSACTION_TABLE, key: id, value: transactionValue(index, count) };
+    for (let item = 0; item < count; item++, index++) {
+      for (const reference of referencesOf(after, transaction, item)) {
+        yield { table: REFERENCE_TABLE, key: referenceKey(reference, index), value: NOTHING };
+      }
+    }
+  }
+}
+
+/** Names an execution: the same place and the same batch give the same result. */
+export function executionName(height: number, time: number, proposer: number, batchHash: string): string {
+  return `${height}/${time}/${proposer}/${batchHash}`;
+}
+
+/** Hexadecimal transaction id. */
+export function idOf(request: ParsedRequest): string {
+  return toHex(request.id);
+}

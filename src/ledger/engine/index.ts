@@ -1,0 +1,29 @@
+/** The engine: the state machine on a store, driven by an ordering engine. */
+export type {
+  AdmittedRequest,
+  BlockHead,
+  DecidedBlock,
+  ExecutionContext,
+  ExecutionResult,
+  RequestInfo,
+  Tip,
+} from './application.ts';
+export type { CommittedBlock } from './blocks.ts';
+export type { CosignedCheckpoint } from './cosignatures.ts';
+export {
+  type AppliedBlock,
+  type Head,
+  LedgerEngine,
+  type LedgerOptions,
+  type ProvenValue,
+  type TransactionResult,
+} from './engine.ts';
+export {
+  type CommittedEntry,
+  type EntryFilter,
+  type EntryPage,
+  PAGE_MAX,
+  type TransactionEntry,
+} from './entry-queries.ts';
+export { BLOCK_BYTES_MAX, BLOCK_TRANSACTIONS_MAX } from './execution.ts';
+export { VerifiedSignatures } from './signatures.ts';

@@ -1,0 +1,53 @@
+/**
+ * Where the engine keeps its things: tables and keys of the store, described in docs/format/ledger.md. Numbers are
+ * big-endian, so that keys order as the numbers do.
+ */
+import { concat, fromHex, readU32be, u32be, u64be, utf8 } from '../../codec/bytes.ts';
+import type { EntryType } from '../entries/kinds.ts';
+
+/** u64 index -> leaf. */
+export const ENTRY_TABLE = 'entry';
+/** Entry id (32 bytes) -> u64 index. */
+export const ENTRY_ID_TABLE = 'entry-id';
+/** Transaction id (32 bytes) -> u64 index of its first entry || u32 entries. */
+export const TRANSACTION_TABLE = 'tx';
+/** kind byte || id || u64 index -> nothing: what an entry is about. */
+export const REFERENCE_TABLE = 'entry-ref';
+/** u64 height -> block (dag-cbor). */
+export const BLOCK_TABLE = 'block';
+/** u64 height -> quorum certificate of that block. */
+export const QC_TABLE = 'block-qc';
+/** u64 expiresAt || state key -> nothing: nonces in the order in which they are swept. */
+export const NONCE_TABLE = 'nonce-expiry';
+/** Name -> value: `tip`, `checkpoint`. */
+export const META_TABLE = 'ledger-meta';
+
+export const META_TIP: Uint8Array = utf8('tip');
+export const META_CHECKPOINT: Uint8Array = utf8('checkpoint');
+
+export const NOTHING: Uint8Array = new Uint8Array(0);
+
+/** The 8 big-endian bytes at `offset` as a safe integer. */
+export function readU64be(bytes: Uint8Array, offset: number): number {
+  return readU32be(bytes, offset) * 2 ** 32 + readU32be(bytes, offset + 4);
+}
+
+export function transactionValue(firstIndex: number, count: number): Uint8Array {
+  return concat(u64be(firstIndex), u32be(count));
+}
+
+const REFERENCE_KIND = { subject: 1, record: 2, patient: 3, kind: 4 } as const;
+/** What entries can be found by. Ids are hexadecimal; `kind` is a type's name or `Genesis`. */
+export type Reference =
+  | { readonly by: 'subject' | 'record' | 'patient'; readonly id: string }
+  | { readonly by: 'kind'; readonly id: EntryType | 'Genesis' };
+
+/** All keys of one reference begin with this; no prefix is a prefix of another's, since lengths are fixed or ended. */
+export function referencePrefix({ by, id }: Reference): Uint8Array {
+  const body = by === 'kind' ? concat(utf8(id), Uint8Array.of(0)) : fromHex(id);
+  return concat(Uint8Array.of(REFERENCE_KIND[by]), body);
+}
+
+export function referenceKey(reference: Reference, index: number): Uint8Array {
+  return concat(referencePrefix(reference), u64be(index));
+}
