@@ -1,30 +1,31 @@
 /** Evaluates a plan's formula over sets. Conjunctions start with the rarest term; a pure NOT has the universe. */
+
+import { intersectMembers, type Members, NO_MEMBERS, subtractMembers, uniteMembers } from './members.ts';
 import type { Formula } from './plan.ts';
-import { EMPTY_SET, intersect, subtract, unite } from './sets.ts';
 
 /** The members that satisfy `formula`; `setAt` gives a keyword's set, `universe` everything that lives. */
 export function evaluateFormula(
   formula: Formula,
-  setAt: (keyword: number) => Uint32Array,
-  universe: () => Uint32Array,
-): Uint32Array {
-  const evaluate = (part: Formula): Uint32Array => {
+  setAt: (keyword: number) => Members,
+  universe: () => Members,
+): Members {
+  const evaluate = (part: Formula): Members => {
     switch (part.op) {
       case 'keyword':
         return setAt(part.at);
       case 'not':
-        return subtract(universe(), evaluate(part.arg));
+        return subtractMembers(universe(), evaluate(part.arg));
       case 'or':
-        return part.args.map(evaluate).reduce(unite, EMPTY_SET);
+        return part.args.map(evaluate).reduce(uniteMembers, NO_MEMBERS);
       default:
         return conjunction(part.args);
     }
   };
-  const conjunction = (args: readonly Formula[]): Uint32Array => {
+  const conjunction = (args: readonly Formula[]): Members => {
     const positive = args.filter((arg) => arg.op !== 'not').map(evaluate);
-    positive.sort((a, b) => a.length - b.length);
-    let result = positive.length > 0 ? positive.reduce(intersect) : universe();
-    for (const arg of args) if (arg.op === 'not') result = subtract(result, evaluate(arg.arg));
+    positive.sort((a, b) => a.size - b.size);
+    let result = positive.length > 0 ? positive.reduce(intersectMembers) : universe();
+    for (const arg of args) if (arg.op === 'not') result = subtractMembers(result, evaluate(arg.arg));
     return result;
   };
   return evaluate(formula);

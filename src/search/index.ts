@@ -36,7 +36,7 @@ export {
   keywordKey,
   sentinel,
 } from './keyword.ts';
-export type { PostingList } from './list.ts';
+export type { PostingList, ReadList } from './list.ts';
 export type { SecretLookup } from './lookup.ts';
 export {
   decodeManifest,
@@ -46,6 +46,7 @@ export {
   manifestHash,
   segmentName,
 } from './manifest.ts';
+export type { Members } from './members.ts';
 export { listInFile, type MergeInput, mergeSegments, type OwnSegment } from './merge.ts';
 export {
   FAN_OUT,

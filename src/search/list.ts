@@ -4,10 +4,17 @@
  * list has one form, and decoding refuses every other. The empty list occurs for sentinels only.
  */
 import { searchError } from './errors.ts';
+import { countBits, type Members, membersOfBits, membersOfIds } from './members.ts';
 
 /** A keyword's records in a segment: strictly increasing local numbers, and weights for ranked fields. */
 export interface PostingList {
   readonly ids: Uint32Array;
+  readonly weights: Uint8Array | null;
+}
+
+/** A list as it was read: its members in the form of its encoding, and their weights in the order of `ids`. */
+export interface ReadList {
+  readonly members: Members;
   readonly weights: Uint8Array | null;
 }
 
@@ -69,36 +76,31 @@ const malformed = (what: string) => searchError('search.list_malformed', `a list
  * The list in `bytes` for a segment of `width` records. A body in a page is `exact`; in a `slot` zeros follow.
  * Throws `search.list_malformed` on anything but the canonical form.
  */
-export function decodeList(bytes: Uint8Array, width: number, place: 'exact' | 'slot'): PostingList {
+export function decodeList(bytes: Uint8Array, width: number, place: 'exact' | 'slot'): ReadList {
   const kind = bytes[0];
   if (bytes.length < 2 || kind > (BITMAP | WEIGHTED)) throw malformed('unknown encoding');
   const weighted = (kind & WEIGHTED) !== 0;
   const reader = { offset: 1 };
   const n = readVarint(bytes, reader);
   if (n > width) throw malformed('more postings than records');
-  const bitmapBytes = Math.ceil(width / 8);
-  const start = reader.offset;
-  const bitmap = (kind & BITMAP) !== 0;
-  const ids = bitmap ? readBitmap(bytes, start, bitmapBytes, n, width) : readDeltas(bytes, reader, n, width);
-  const end = bitmap ? start + bitmapBytes : reader.offset;
-  checkShortest(ids, bitmap, end - start, bitmapBytes);
+  const members =
+    (kind & BITMAP) !== 0 ? readBitmap(bytes, reader, n, width) : readDeltas(bytes, reader, n, width);
+  const end = reader.offset;
   const tail = end + (weighted ? n : 0);
   if (tail > bytes.length) throw malformed('cut short');
   if (place === 'exact' && tail !== bytes.length) throw malformed('bytes follow it');
   for (let i = tail; i < bytes.length; i++) if (bytes[i] !== 0) throw malformed('padding is not zero');
-  return { ids, weights: weighted ? bytes.slice(end, tail) : null };
+  return { members, weights: weighted ? bytes.slice(end, tail) : null };
 }
 
-function checkShortest(ids: Uint32Array, bitmap: boolean, bodyBytes: number, bitmapBytes: number): void {
-  if (!bitmap) {
-    if (bitmapBytes < bodyBytes) throw malformed('a bitmap would be shorter');
-    return;
-  }
+/** A bitmap is canonical only where deltas are longer; that is sure when there are more postings than bytes. */
+function checkNeedsBitmap(members: Members, bitmapBytes: number): void {
+  if (members.size > bitmapBytes) return;
   let deltaBytes = 0;
   let next = 0;
-  for (let i = 0; i < ids.length && deltaBytes <= bitmapBytes; i++) {
-    deltaBytes += varintBytes(ids[i] - next);
-    next = ids[i] + 1;
+  for (const id of members.ids) {
+    deltaBytes += varintBytes(id - next);
+    next = id + 1;
   }
   if (deltaBytes <= bitmapBytes) throw malformed('deltas would be as short');
 }
@@ -118,38 +120,33 @@ function readVarint(bytes: Uint8Array, reader: { offset: number }): number {
   throw malformed('a number is too large');
 }
 
-function readDeltas(bytes: Uint8Array, reader: { offset: number }, n: number, width: number): Uint32Array {
+function readDeltas(bytes: Uint8Array, reader: { offset: number }, n: number, width: number): Members {
   const ids = new Uint32Array(n);
+  const start = reader.offset;
   let next = 0;
-  let offset = reader.offset;
   for (let i = 0; i < n; i++) {
-    const byte = bytes[offset];
+    const byte = bytes[reader.offset];
     if (byte < 0x80) {
       next += byte;
-      offset++;
-    } else {
-      reader.offset = offset;
-      next += readVarint(bytes, reader);
-      offset = reader.offset;
-    }
+      reader.offset++;
+    } else next += readVarint(bytes, reader);
     if (next >= width) throw malformed('a record number lies outside the segment');
     ids[i] = next++;
   }
-  reader.offset = offset;
-  return ids;
+  if (Math.ceil(width / 8) < reader.offset - start) throw malformed('a bitmap would be shorter');
+  return membersOfIds(ids);
 }
 
-function readBitmap(bytes: Uint8Array, start: number, length: number, n: number, width: number): Uint32Array {
-  if (start + length > bytes.length) throw malformed('cut short');
-  const ids = new Uint32Array(n);
-  let found = 0;
-  for (let i = 0; i < length; i++) {
-    for (let byte = bytes[start + i]; byte !== 0; byte &= byte - 1) {
-      if (found === n) throw malformed('more bits than postings');
-      ids[found++] = 8 * i + (31 - Math.clz32(byte & -byte));
-    }
-  }
-  if (found !== n) throw malformed('fewer bits than postings');
-  if (n > 0 && ids[n - 1] >= width) throw malformed('a record number lies outside the segment');
-  return ids;
+function readBitmap(bytes: Uint8Array, reader: { offset: number }, n: number, width: number): Members {
+  const length = Math.ceil(width / 8);
+  const start = reader.offset;
+  reader.offset += length;
+  if (reader.offset > bytes.length) throw malformed('cut short');
+  const bits = bytes.slice(start, reader.offset);
+  if (countBits(bits) !== n) throw malformed('another number of bits than postings');
+  if (width % 8 !== 0 && bits[length - 1] >>> (width % 8) !== 0)
+    throw malformed('a bit lies outside the segment');
+  const members = membersOfBits(bits, n);
+  checkNeedsBitmap(members, length);
+  return members;
 }

@@ -7,15 +7,15 @@
 import { concat, readU32be, toHex, u32be, utf8 } from '../codec/bytes.ts';
 import { hmacSha256, sha256 } from '../codec/hash.ts';
 import { searchError } from './errors.ts';
-import { bucketOf, type KeywordSecret, type ListKeys, listKeys } from './keys.ts';
-import type { PostingList } from './list.ts';
+import { bucketOf, type KeywordSecret, type ListKeys } from './keys.ts';
+import type { ReadList } from './list.ts';
 import { type Manifest, segmentName } from './manifest.ts';
+import { isWithin } from './members.ts';
 import { SLOT_GROUP } from './parameters.ts';
 import type { PlannedKeyword } from './plan.ts';
 import { type CellContent, readPage, readSlot } from './read.ts';
 import type { FetchCount, SegmentReader } from './reader.ts';
 import { type SegmentMeta, slotLeaf } from './segment.ts';
-import { isSubset } from './sets.ts';
 
 /** Secret of an encoded keyword in an epoch of its field; undefined when the caller has none. */
 export type SecretLookup = (keyword: Uint8Array, field: string, epoch: number) => KeywordSecret | undefined;
@@ -33,7 +33,7 @@ export interface LookupInput {
 /** A segment with the list of each keyword of the plan; null where it has none. */
 export interface SegmentLists {
   readonly meta: SegmentMeta;
-  readonly lists: readonly (PostingList | null)[];
+  readonly lists: readonly (ReadList | null)[];
 }
 
 interface OpenTerm {
@@ -77,7 +77,7 @@ export async function lookupLists(input: LookupInput): Promise<SegmentLists[]> {
     open.map(({ meta, reader, terms }, i) => reader.leaves(slotLeaves(meta, terms, contents[i]), input.cost)),
   );
   return open.map(({ meta, terms }, i) => {
-    const lists: (PostingList | null)[] = input.keywords.map(() => null);
+    const lists: (ReadList | null)[] = input.keywords.map(() => null);
     terms.forEach(({ at, keys }, j) => {
       lists[at] = readContent(meta, contents[i][j], slots[i], keys);
     });
@@ -88,6 +88,7 @@ export async function lookupLists(input: LookupInput): Promise<SegmentLists[]> {
 
 function openSegment(input: LookupInput, meta: SegmentMeta): OpenSegment {
   const epochs = new Map(meta.epochs.map(({ field, epoch }) => [field, epoch]));
+  const reader = input.readerOf(meta);
   const terms: OpenTerm[] = [];
   input.keywords.forEach((planned, at) => {
     const epoch = epochs.get(planned.field);
@@ -101,9 +102,9 @@ function openSegment(input: LookupInput, meta: SegmentMeta): OpenSegment {
         { details: { field: planned.field, epoch, custodian: input.manifest.custodian } },
       );
     }
-    terms.push({ at, planned, u: secret.u, keys: listKeys(secret.t, meta.id) });
+    terms.push({ at, planned, u: secret.u, keys: reader.keysOf(secret) });
   });
-  return { meta, reader: input.readerOf(meta), terms };
+  return { meta, reader, terms };
 }
 
 const DECOY_LABEL = utf8('sli/1/decoy');
@@ -140,7 +141,7 @@ function readContent(
   content: CellContent,
   slots: ReadonlyMap<number, Uint8Array>,
   keys: ListKeys,
-): PostingList | null {
+): ReadList | null {
   if (content.kind === 'absent') return null;
   if (content.kind === 'list') return content.list;
   return readSlot(meta, leafOf(slots, slotLeaf(meta, content.tier, content.slot)), keys);
@@ -160,9 +161,9 @@ function checkSentinels(
   meta: SegmentMeta,
   keywords: readonly PlannedKeyword[],
   terms: readonly OpenTerm[],
-  lists: readonly (PostingList | null)[],
+  lists: readonly (ReadList | null)[],
 ): void {
-  const sentinels = new Map<string, PostingList | null>();
+  const sentinels = new Map<string, ReadList | null>();
   for (const { at, planned } of terms) if (planned.isSentinel) sentinels.set(planned.field, lists[at]);
   keywords.forEach(({ field, isSentinel }, at) => {
     if (!sentinels.has(field)) return;
@@ -172,7 +173,7 @@ function checkSentinels(
       guard !== null &&
       (isSentinel ||
         list === null ||
-        (list.ids.length > 0 && (list.ids.length === guard.ids.length || isSubset(list.ids, guard.ids))));
+        (list.members.size > 0 && isWithin(list.members, guard.members, meta.hi - meta.lo)));
     if (!good) {
       throw searchError(
         'search.keys_inconsistent',

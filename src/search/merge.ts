@@ -7,7 +7,7 @@ import { type BuiltSegment, buildSegment, type SecretList } from './build.ts';
 import { searchError } from './errors.ts';
 import { bucketOf, type KeywordSecret, listKeys, secretFromT } from './keys.ts';
 import { keywordKey } from './keyword.ts';
-import type { PostingList } from './list.ts';
+import type { PostingList, ReadList } from './list.ts';
 import { readPage, readSlot } from './read.ts';
 import { type FieldEpoch, leafRange, type SegmentMeta, slotLeaf, verifySegmentFile } from './segment.ts';
 import type { Vocabulary, Word } from './vault.ts';
@@ -35,11 +35,7 @@ export interface MergeInput {
 }
 
 /** The list of `secret` in a whole file that has been verified; undefined when the keyword is absent. */
-export function listInFile(
-  meta: SegmentMeta,
-  file: Uint8Array,
-  secret: KeywordSecret,
-): PostingList | undefined {
+export function listInFile(meta: SegmentMeta, file: Uint8Array, secret: KeywordSecret): ReadList | undefined {
   const keys = listKeys(secret.t, meta.id);
   const leaf = (index: number): Uint8Array => {
     const { offset, length } = leafRange(meta, index);
@@ -54,7 +50,7 @@ export function listInFile(
 interface Gathering {
   readonly word: Word;
   readonly secret: KeywordSecret;
-  readonly parts: { readonly shift: number; readonly list: PostingList }[];
+  readonly parts: { readonly shift: number; readonly list: ReadList }[];
 }
 
 /** The merged segment with its words. Throws `search.index_state` when files and companions disagree. */
@@ -118,15 +114,16 @@ function join(parts: Gathering['parts'], gone: Uint8Array): PostingList {
   let length = 0;
   let weighted = false;
   for (const { list } of parts) {
-    length += list.ids.length;
+    length += list.members.size;
     weighted ||= list.weights !== null;
   }
   const ids = new Uint32Array(length);
   const weights = weighted ? new Uint8Array(length) : null;
   let n = 0;
   for (const { shift, list } of parts) {
-    for (let i = 0; i < list.ids.length; i++) {
-      const id = list.ids[i] + shift;
+    const local = list.members.ids;
+    for (let i = 0; i < local.length; i++) {
+      const id = local[i] + shift;
       if (gone[id] === 1) continue;
       if (weights !== null) weights[n] = list.weights?.[i] ?? 0;
       ids[n++] = id;

@@ -4,8 +4,8 @@
  */
 import { ctrXor } from '../codec/aead.ts';
 import { searchError } from './errors.ts';
-import { type KeywordSecret, type ListKeys, listKeys } from './keys.ts';
-import { decodeList, type PostingList } from './list.ts';
+import type { ListKeys } from './keys.ts';
+import { decodeList, type ReadList } from './list.ts';
 import { CELL_BYTES, INLINE_BYTES_MAX, TAG_BYTES } from './parameters.ts';
 import type { SegmentMeta } from './segment.ts';
 
@@ -14,7 +14,7 @@ const ZERO_IV = new Uint8Array(16);
 /** What a page says about a keyword: nothing, the list itself, or the slot that holds it. */
 export type CellContent =
   | { readonly kind: 'absent' }
-  | { readonly kind: 'list'; readonly list: PostingList }
+  | { readonly kind: 'list'; readonly list: ReadList }
   | { readonly kind: 'slot'; readonly tier: number; readonly slot: number };
 
 /** Reads all cells of `page`. Throws `search.segment_duplicate_tag`, `search.segment_cell`, `search.list_malformed`. */
@@ -55,7 +55,7 @@ function readInline(
   keys: ListKeys,
   offset: number,
   length: number,
-): PostingList {
+): ReadList {
   const legal =
     length <= INLINE_BYTES_MAX && offset >= meta.cells * CELL_BYTES && offset + length <= page.length;
   if (!legal) throw badCell();
@@ -64,11 +64,6 @@ function readInline(
 }
 
 /** The list in a verified slot. */
-export function readSlot(meta: SegmentMeta, slot: Uint8Array, keys: ListKeys): PostingList {
+export function readSlot(meta: SegmentMeta, slot: Uint8Array, keys: ListKeys): ReadList {
   return decodeList(ctrXor(keys.key, ZERO_IV, slot), meta.hi - meta.lo, 'slot');
-}
-
-/** The keys of `secret` in `meta`'s segment. */
-export function keysIn(meta: SegmentMeta, secret: KeywordSecret): ListKeys {
-  return listKeys(secret.t, meta.id);
 }

@@ -7,6 +7,7 @@
 import { equalBytes } from '../codec/bytes.ts';
 import { CodedError } from '../codec/errors.ts';
 import { searchError } from './errors.ts';
+import { type KeywordSecret, type ListKeys, listKeys } from './keys.ts';
 import { segmentName } from './manifest.ts';
 import { HASH_BYTES, leafHash, proofNodes, rootFromProof } from './merkle.ts';
 import { WHOLE_FETCH_BYTES } from './parameters.ts';
@@ -49,6 +50,7 @@ export class SegmentReader {
   readonly meta: SegmentMeta;
   readonly #sources: readonly SegmentSource[];
   readonly #whole: boolean;
+  readonly #keys = new WeakMap<KeywordSecret, ListKeys>();
   #file: Promise<Uint8Array> | undefined;
 
   constructor(meta: SegmentMeta, sources: readonly SegmentSource[], policy: FetchPolicy = 'pages') {
@@ -60,6 +62,13 @@ export class SegmentReader {
   /** Whether this segment is fetched whole, so that its pages and slots show no request. */
   get isWhole(): boolean {
     return this.#whole;
+  }
+
+  /** What opens the list of `secret` here; kept as long as the caller keeps the secret. */
+  keysOf(secret: KeywordSecret): ListKeys {
+    const known = this.#keys.get(secret) ?? listKeys(secret.t, this.meta.id);
+    this.#keys.set(secret, known);
+    return known;
   }
 
   /**

@@ -10,6 +10,7 @@ import { evaluateFormula, positiveKeywords } from './combine.ts';
 import { searchError } from './errors.ts';
 import { lookupLists, type SecretLookup, type SegmentLists } from './lookup.ts';
 import { type Manifest, manifestEnd } from './manifest.ts';
+import { allMembers, type Members, membersOfIds, NO_MEMBERS } from './members.ts';
 import type { Plan } from './plan.ts';
 import type { FetchCount, SegmentReader } from './reader.ts';
 import type { SegmentMeta } from './segment.ts';
@@ -125,19 +126,22 @@ function answerRecords(input: RunInput, found: readonly SegmentLists[][]): Answe
     for (const { meta, lists } of found[i]) {
       const hits = evaluateFormula(
         plan.formula,
-        (at) => lists[at]?.ids ?? EMPTY_SET,
-        () => allBelow(meta.hi - meta.lo),
+        (at) => lists[at]?.members ?? NO_MEMBERS,
+        () => allMembers(meta.hi - meta.lo),
       );
-      const numbers = subtract(
-        hits.map((local) => local + meta.lo),
-        deadIn(index.dead, meta),
-      );
+      const numbers = subtract(shifted(hits.ids, meta.lo), deadIn(index.dead, meta));
       parts.push(numbers);
       if (input.top !== undefined) pushScores(ranked, custodian, meta, numbers, lists, positive);
     }
     return { custodian, numbers: joined(parts) };
   });
   return { records, patients: [], ranked: best(ranked, input.top) };
+}
+
+function shifted(local: Uint32Array, by: number): Uint32Array {
+  const out = new Uint32Array(local.length);
+  for (let i = 0; i < local.length; i++) out[i] = local[i] + by;
+  return out;
 }
 
 function deadIn(dead: Uint32Array, meta: SegmentMeta): Uint32Array {
@@ -168,9 +172,10 @@ function pushScores(
   const scores = new Float64Array(numbers.length);
   lists.forEach((list, at) => {
     if (list === null || list.weights === null || !positive.has(at)) return;
+    const { ids } = list.members;
     let j = 0;
-    for (let i = 0; i < list.ids.length && j < numbers.length; i++) {
-      const number = list.ids[i] + meta.lo;
+    for (let i = 0; i < ids.length && j < numbers.length; i++) {
+      const number = ids[i] + meta.lo;
       while (j < numbers.length && numbers[j] < number) j++;
       if (numbers[j] === number) scores[j] += list.weights[i];
     }
@@ -210,13 +215,15 @@ function answerPatients(input: RunInput, found: readonly SegmentLists[][]): Answ
   const patients = new PatientNumbers();
   const maps = input.custodians.map((index) => patientMap(index, patients));
   const live = input.custodians.map((index, i) => liveLists(index, found[i], plan.keywords.length));
-  const setAt = (at: number): Uint32Array =>
-    live.map((lists, i) => patientSet(lists[at].numbers, maps[i])).reduce(unite, EMPTY_SET);
-  const universe = (): Uint32Array =>
-    input.custodians
-      .map((index, i) => patientSet(subtract(allBelow(manifestEnd(index.manifest)), index.dead), maps[i]))
-      .reduce(unite, EMPTY_SET);
-  const hits = evaluateFormula(plan.formula, setAt, universe);
+  const setAt = (at: number): Members =>
+    membersOfIds(live.map((lists, i) => patientSet(lists[at].numbers, maps[i])).reduce(unite, EMPTY_SET));
+  const universe = (): Members =>
+    membersOfIds(
+      input.custodians
+        .map((index, i) => patientSet(subtract(allBelow(manifestEnd(index.manifest)), index.dead), maps[i]))
+        .reduce(unite, EMPTY_SET),
+    );
+  const hits = evaluateFormula(plan.formula, setAt, universe).ids;
   const positive = [...positiveKeywords(plan.formula)];
   const isHit = new Set(hits);
   const records = input.custodians.map((index, i) => {
@@ -263,7 +270,7 @@ function liveLists(index: CustodianIndex, found: readonly SegmentLists[], keywor
     found.forEach(({ meta, lists }, i) => {
       const list = lists[at];
       if (list === null) return;
-      const all = list.ids.map((local) => local + meta.lo);
+      const all = shifted(list.members.ids, meta.lo);
       numbers.push(subtract(all, dead[i]));
       list.weights?.forEach((weight, j) => {
         weights.set(all[j], weight);

@@ -86,19 +86,11 @@ export function subtract(a: Uint32Array, b: Uint32Array): Uint32Array {
   return out.subarray(0, n);
 }
 
-/** Whether every member of `a` is in `b`. */
-export function isSubset(a: Uint32Array, b: Uint32Array): boolean {
-  let j = 0;
-  for (let i = 0; i < a.length; i++) {
-    while (j < b.length && b[j] < a[i]) j++;
-    if (j === b.length || b[j] !== a[i]) return false;
-  }
-  return true;
-}
-
 /** 0 to length - 1. */
 export function allBelow(length: number): Uint32Array {
-  return Uint32Array.from({ length }, (_, i) => i);
+  const out = new Uint32Array(length);
+  for (let i = 0; i < length; i++) out[i] = i;
+  return out;
 }
 
 /** The strictly increasing set of `values` in any order, with repeats. */
