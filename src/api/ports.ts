@@ -39,7 +39,10 @@ export interface LedgerReads {
   /** Decoded state value or undefined. */
   get(key: string): unknown;
   /** Keys and values under a prefix, in key order, after `after`. */
-  list(prefix: string, options: { after?: string; limit: number }): readonly (readonly [string, unknown])[];
+  list(
+    prefix: string,
+    options: { after?: string; limit: number },
+  ): Promise<readonly (readonly [string, unknown])[]>;
   getWithProof(key: string): Promise<{ value: Uint8Array | null; proof: Uint8Array; checkpoint: string }>;
   entry(id: EntryId): CommittedEntry | undefined;
   entries(filter: EntryFilter): { readonly entries: readonly CommittedEntry[]; readonly next: string | null };
@@ -122,9 +125,12 @@ export interface Services {
 
   subjects: {
     /** Member, kind, generation and attributes of a subject; throws `subject.unknown`. */
-    describe(subject: SubjectId): SubjectView;
+    describe(subject: SubjectId): Promise<SubjectView>;
     /** The one access decision, asked without an entry. */
-    canOpen(subject: SubjectId, record: RecordId): { granted: boolean; reason: string; explanation: string };
+    canOpen(
+      subject: SubjectId,
+      record: RecordId,
+    ): Promise<{ granted: boolean; reason: string; explanation: string }>;
   };
 
   writes: {
@@ -169,7 +175,7 @@ export interface Services {
     ): Promise<{
       readonly entries: readonly CommittedEntry[];
       readonly evaluations: readonly (
-        | { evaluated: readonly Uint8Array[]; proof: Uint8Array }
+        | { elements: readonly Uint8Array[]; proof: Uint8Array }
         | { code: string }
       )[];
     }>;

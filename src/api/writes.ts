@@ -29,10 +29,9 @@ export async function requestOf(services: Services, write: Write): Promise<Uint8
   if (tx.type !== write.type) {
     throw new CodedError('tx.mismatch', `expected a signed ${write.type}, got another type`);
   }
-  const bodies = Array.isArray(tx.body) ? tx.body : [tx.body];
-  for (const body of bodies) {
+  for (const body of tx.bodies) {
     for (const [field, value] of Object.entries(write.body)) {
-      const signed = (body as Record<string, unknown>)[field];
+      const signed = (body as unknown as Record<string, unknown>)[field];
       if (value !== undefined && compareBytes(encodeCbor(value), encodeCbor(signed ?? null)) !== 0) {
         throw new CodedError('tx.mismatch', `the signed "${field}" differs from the one in the request`);
       }

@@ -10,9 +10,9 @@
 import { decodeAuthorityShare } from '../abe/index.ts';
 import { attributeLeaves, emergencyLeaf, gateLeaf, parseAttribute } from '../abe/policy/index.ts';
 import { fromHex } from '../codec/bytes.ts';
-import { encodeCbor } from '../codec/cbor.ts';
 import { CodedError } from '../codec/errors.ts';
 import { hpkeSeal } from '../codec/hpke.ts';
+import { partInfo } from '../codec/hpke-info.ts';
 import type { EntryId, MemberId, SubjectId } from '../codec/ids.ts';
 import type { AuthorityLedger, IssueWork } from './ports.ts';
 
@@ -20,19 +20,6 @@ import type { AuthorityLedger, IssueWork } from './ports.ts';
 export const TIP_AGE_MS_MAX = 60_000;
 /** How long a request waits for this node to apply the entry it names. */
 const APPLY_WAIT_MS = 4_000;
-
-const PART_INFO = 'hippocrypt/part/1';
-
-/** HPKE info of a released part: what the receiver must have asked for. `entry` is the KeyIssue, Access or BreakGlass. */
-export function partInfo(
-  chainId: string,
-  member: string,
-  keyId: Uint8Array,
-  generation: number,
-  entry: Uint8Array,
-): Uint8Array {
-  return encodeCbor([PART_INFO, chainId, member, keyId, generation, entry]);
-}
 
 export interface AuthorityOptions {
   readonly member: MemberId;

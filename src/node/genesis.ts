@@ -2,9 +2,8 @@
 import { encodeCbor } from '../codec/cbor.ts';
 import { CodedError } from '../codec/errors.ts';
 import type { Signer } from '../codec/signature.ts';
-import { quorum } from '../consensus/index.ts';
 import { defaultRegistry } from '../fhir/index.ts';
-import { type GenesisDocument, genesisMessage, toLabelEntry } from '../ledger/index.ts';
+import { checkpointQuorum, type GenesisDocument, genesisMessage, toLabelEntry } from '../ledger/index.ts';
 import type { MemberCard } from './identity.ts';
 
 /** Canonical bytes of the genesis document. Members stand in the order of their ids, which is their validator index. */
@@ -20,7 +19,7 @@ export function genesisDocument(cards: readonly MemberCard[], chainId: string, t
     chainId,
     time: timeMs,
     members: sorted.map((card) => card.member),
-    threshold: quorum(sorted.length),
+    threshold: checkpointQuorum(sorted.length),
     labels: defaultRegistry().map(toLabelEntry),
     operators: sorted.map((card) => card.operator),
   };

@@ -57,10 +57,8 @@ export function keyRoutes(scope: FastifyInstance, services: Services): void {
     },
     async (request, reply) => {
       const session = sessionOf(request);
-      const held = services.subjects
-        .describe(session.subject)
-        .attributes.filter((one) => one.inForce)
-        .map((one) => one.attribute);
+      const { attributes } = await services.subjects.describe(session.subject);
+      const held = attributes.filter((one) => one.inForce).map((one) => one.attribute);
       const request_ = await requestOf(services, {
         session,
         type: 'KeyIssue',

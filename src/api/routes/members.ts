@@ -8,10 +8,10 @@ import { MemberIdText, problems } from '../schemas.ts';
 
 export function memberRoutes(scope: FastifyInstance, services: Services): void {
   const app = scope.withTypeProvider<ZodTypeProvider>();
-  const values = (prefix: string) =>
-    services.ledger
-      .list(prefix, { limit: 1000 })
-      .map(([, value]) => toJson(value) as Record<string, unknown>);
+  const values = async (prefix: string): Promise<Record<string, unknown>[]> => {
+    const rows = await services.ledger.list(prefix, { limit: 1000 });
+    return rows.map(([, value]) => toJson(value) as Record<string, unknown>);
+  };
 
   app.get(
     '/members',
@@ -33,7 +33,11 @@ export function memberRoutes(scope: FastifyInstance, services: Services): void {
         },
       },
     },
-    () => ({ chainId: services.chainId, member: services.member, members: values('member/') }),
+    async () => ({
+      chainId: services.chainId,
+      member: services.member,
+      members: await values('member/'),
+    }),
   );
 
   app.get(
@@ -46,7 +50,7 @@ export function memberRoutes(scope: FastifyInstance, services: Services): void {
         response: { 200: z.object({ labels: z.array(z.record(z.string(), z.unknown())) }), ...problems },
       },
     },
-    () => ({ labels: values('label/') }),
+    async () => ({ labels: await values('label/') }),
   );
 
   app.get(

@@ -29,8 +29,8 @@ export function searchRoutes(scope: FastifyInstance, services: Services): void {
         response: { 200: z.object({ fields: z.array(z.record(z.string(), z.unknown())) }), ...problems },
       },
     },
-    () => ({
-      fields: services.ledger.list('field/', { limit: 1000 }).map(([key, value]) => {
+    async () => ({
+      fields: (await services.ledger.list('field/', { limit: 1000 })).map(([key, value]) => {
         const [, custodian] = key.split('/');
         return { custodian, ...(toJson(value) as Record<string, unknown>) };
       }),
@@ -91,7 +91,7 @@ export function searchRoutes(scope: FastifyInstance, services: Services): void {
           if ('code' in evaluation) return { committed, evaluated: null, proof: null, code: evaluation.code };
           return {
             committed,
-            evaluated: evaluation.evaluated.map(toBase64url),
+            evaluated: evaluation.elements.map(toBase64url),
             proof: toBase64url(evaluation.proof),
             code: null,
           };

@@ -61,7 +61,7 @@ export function sessionRoutes(scope: FastifyInstance, services: Services): void 
       return {
         account: session.account,
         custody: session.custody,
-        ...services.subjects.describe(session.subject),
+        ...(await services.subjects.describe(session.subject)),
       };
     },
   );

@@ -113,14 +113,14 @@ export function subjectRoutes(scope: FastifyInstance, services: Services): void 
         response: { 200: z.object({ subjects: z.array(Subject), next: z.string().nullable() }), ...problems },
       },
     },
-    (request) => {
+    async (request) => {
       const { limit, cursor, member } = request.query;
-      const rows = services.ledger.list('subject/', {
+      const rows = await services.ledger.list('subject/', {
         limit,
         ...(cursor === undefined ? {} : { after: cursor }),
       });
-      const subjects = rows.map(([key]) =>
-        services.subjects.describe(subjectId(key.slice('subject/'.length))),
+      const subjects = await Promise.all(
+        rows.map(([key]) => services.subjects.describe(subjectId(key.slice('subject/'.length)))),
       );
       const next = rows.length < limit ? null : rows[rows.length - 1][0];
       return { subjects: subjects.filter((one) => member === undefined || one.member === member), next };

@@ -1,0 +1,150 @@
+/** What every part of the SDK shares: gateway, device, pairing group, consortium parameters from the ledger. */
+import {
+  type AuthorityKeys,
+  decodeAuthorityKeys,
+  type Group,
+  type LabelSpec,
+  makeRegistry,
+  openGroup,
+  type Registry,
+} from '../abe/index.ts';
+import { fromBase64url } from '../codec/bytes.ts';
+import { CodedError } from '../codec/errors.ts';
+import type { EntryBodies, EntryType } from '../ledger/entries/index.ts';
+import type { Device } from './device.ts';
+import type { Gateway } from './http.ts';
+
+/** Uniform random bytes of the platform. */
+export const platformRandom = (length: number): Uint8Array => crypto.getRandomValues(new Uint8Array(length));
+
+export interface ContextOptions {
+  readonly gateway: Gateway;
+  /** Absent for callers whose keys the gateway keeps. */
+  readonly device?: Device;
+  readonly backend?: 'mcl' | 'noble';
+  readonly random?: (length: number) => Uint8Array;
+  readonly now?: () => number;
+  /** The chain that the caller expects; a gateway of another one is refused. */
+  readonly chainId?: string;
+}
+
+export interface MemberInfo {
+  readonly id: string;
+  readonly name: string;
+  readonly url: string;
+  readonly index: number;
+  readonly validatorKey: string;
+  readonly hpkeKey: string;
+  readonly indexerKey: string;
+}
+
+interface MembersAnswer {
+  readonly chainId: string;
+  readonly member: string;
+  readonly members: readonly MemberInfo[];
+}
+
+export class Context {
+  readonly gateway: Gateway;
+  readonly random: (length: number) => Uint8Array;
+  readonly now: () => number;
+  readonly #device: Device | undefined;
+  readonly #backend: 'mcl' | 'noble' | undefined;
+  readonly #expectedChain: string | undefined;
+  #members: Promise<MembersAnswer> | undefined;
+  #group: Promise<Group> | undefined;
+  #keys: Promise<AuthorityKeys> | undefined;
+  #registry: Promise<Registry> | undefined;
+
+  constructor(options: ContextOptions) {
+    this.gateway = options.gateway;
+    this.random = options.random ?? platformRandom;
+    this.now = options.now ?? Date.now;
+    this.#device = options.device;
+    this.#backend = options.backend;
+    this.#expectedChain = options.chainId;
+  }
+
+  get device(): Device {
+    if (this.#device === undefined) {
+      throw new CodedError(
+        'device.absent',
+        'this needs the keys of a device; the gateway keeps the keys of this account',
+      );
+    }
+    return this.#device;
+  }
+
+  get hasDevice(): boolean {
+    return this.#device !== undefined;
+  }
+
+  /** Chain, members and their public keys. Throws `client.other_chain` when another chain was expected. */
+  members(): Promise<MembersAnswer> {
+    this.#members ??= this.gateway.json<MembersAnswer>('GET', '/v1/members').then((answer) => {
+      if (this.#expectedChain !== undefined && answer.chainId !== this.#expectedChain) {
+        throw new CodedError('client.other_chain', 'the gateway serves another chain than the one expected');
+      }
+      return answer;
+    });
+    return this.#members;
+  }
+
+  group(): Promise<Group> {
+    this.#group ??= openGroup(this.#backend);
+    return this.#group;
+  }
+
+  /** Public keys of the authorities, decoded and checked to lie on one polynomial. */
+  authorityKeys(): Promise<AuthorityKeys> {
+    this.#keys ??= Promise.all([
+      this.group(),
+      this.gateway.json<{ keys: string | null }>('GET', '/v1/authorities'),
+    ]).then(([group, { keys }]) => {
+      if (keys === null) throw new CodedError('authority.no_share', 'the consortium has no public key yet');
+      return decodeAuthorityKeys(group, fromBase64url(keys));
+    });
+    return this.#keys;
+  }
+
+  registry(): Promise<Registry> {
+    this.#registry ??= this.gateway
+      .json<{ labels: readonly LabelJson[] }>('GET', '/v1/attributes')
+      .then(({ labels }) => makeRegistry(labels.map(labelSpec)));
+    return this.#registry;
+  }
+
+  /** Forgets what the ledger may have changed: registry and authority keys. */
+  refresh(): void {
+    this.#registry = undefined;
+    this.#keys = undefined;
+  }
+
+  /** `tx` and `sig` of one or more bodies, signed by the device. */
+  async sign<K extends EntryType>(
+    type: K,
+    body: EntryBodies[K] | readonly EntryBodies[K][],
+  ): Promise<{ tx: string; sig: string }> {
+    const { chainId } = await this.members();
+    return this.device.sign({ chainId, nowMs: this.now(), random: this.random }, type, body);
+  }
+}
+
+interface LabelJson {
+  readonly label: string;
+  readonly type: LabelSpec['type'];
+  readonly width: LabelSpec['width'] | null;
+  readonly values: readonly string[] | null;
+  readonly shared: boolean;
+}
+
+function labelSpec(json: LabelJson): LabelSpec {
+  const { label, type, width, values, shared } = json;
+  return {
+    label,
+    type,
+    ...(width === null ? {} : { width }),
+    ...(values === null ? {} : { values }),
+    ...(shared ? { shared } : {}),
+  };
+}

@@ -1,0 +1,287 @@
+/**
+ * The indexer role of a custodian: feeds committed records to the index in ledger order, flushes and merges segments,
+ * commits manifests, and evaluates blinded keywords for committed searches.
+ *
+ * Order: segment files durable -> manifest kept -> IndexCommit on the ledger -> staged keywords removed. A crash
+ * between any two leaves a readable index; numbers that no committed manifest covers are added again at start.
+ */
+import type { MemberLink } from '../authority/link.ts';
+import { equalBytes, fromHex, toHex } from '../codec/bytes.ts';
+import { decodeCbor, encodeCbor } from '../codec/cbor.ts';
+import { CodedError } from '../codec/errors.ts';
+import type { HpkeKeyPair } from '../codec/hpke.ts';
+import { keywordsInfo } from '../codec/hpke-info.ts';
+import { type EntryId, entryId, type MemberId } from '../codec/ids.ts';
+import { STATE } from '../ledger/index.ts';
+import {
+  decodeKeyword,
+  decodeManifest,
+  type Evaluation,
+  type FieldKeys,
+  hashBlinded,
+  Indexer,
+  type IndexProposal,
+  type IndexRecord,
+  RECORD_KEYWORDS_MAX,
+} from '../search/index.ts';
+import type { NodeLedger } from './ledger.ts';
+import type { Replicas } from './replicas.ts';
+import type { SegmentFiles } from './segment-files.ts';
+import type { StagedRecord, Staging } from './staging.ts';
+
+/** A flush is due when this many records wait, */
+const FLUSH_RECORDS = 4_000;
+/** when no record has come for this long, */
+const IDLE_MS = 400;
+/** or when the oldest has waited this long. */
+const WAIT_MS_MAX = 30_000;
+/** Records taken from staging at a time. */
+const FEED_RECORDS = 1_000;
+/** How long an evaluation waits for this node to apply the Search entry. */
+const APPLY_WAIT_MS = 4_000;
+
+export interface IndexServiceOptions {
+  readonly member: MemberId;
+  readonly ledger: NodeLedger;
+  readonly link: MemberLink;
+  readonly staging: Staging;
+  readonly replicas: Replicas;
+  readonly segments: SegmentFiles;
+  readonly vault: SegmentFiles;
+  readonly vaultKey: Uint8Array;
+  readonly indexerKeys: HpkeKeyPair;
+  readonly fieldKeys: readonly FieldKeys[];
+  readonly random: (length: number) => Uint8Array;
+  /** Commits an IndexCommit signed by this member's indexer. */
+  readonly commit: (body: { seq: number; manifestHash: Uint8Array; covered: number }) => Promise<void>;
+  readonly onError: (event: string, error: unknown) => void;
+}
+
+export class IndexService {
+  readonly #options: IndexServiceOptions;
+  readonly #indexer: Indexer;
+  #working: Promise<void> = Promise.resolve();
+  #idle: ReturnType<typeof setTimeout> | undefined;
+  #oldest: ReturnType<typeof setTimeout> | undefined;
+  #closed = false;
+
+  constructor(options: IndexServiceOptions) {
+    this.#options = options;
+    const { member, ledger, replicas } = options;
+    const index = ledger.state(STATE.index(member));
+    const manifest = index === undefined ? undefined : decodeManifest(replicas.manifestBytes(member));
+    this.#indexer = new Indexer({
+      custodian: member,
+      keys: options.fieldKeys,
+      store: options.segments,
+      vault: options.vault,
+      vaultKey: options.vaultKey,
+      random: options.random,
+      ...(manifest === undefined ? {} : { manifest }),
+    });
+    options.link.serve('oprf', 'evaluate', async (_from, body) => {
+      const { entry, blinded } = decodeEvaluateRequest(body);
+      const { elements, proof } = await this.evaluate(entryId(toHex(entry)), blinded);
+      return encodeCbor({ elements, proof });
+    });
+  }
+
+  /** Follows the custodian's own records. Answers how to stop. */
+  start(): () => Promise<void> {
+    const { ledger, member } = this.#options;
+    const stop = ledger.subscribe((entry) => {
+      if (entry.type !== 'RecordPut' || entry.subject === null) return;
+      if (ledger.state(STATE.subject(entry.subject))?.member === member) this.#due();
+    });
+    if (this.#waiting() > 0) this.#due();
+    return async () => {
+      this.#closed = true;
+      stop();
+      clearTimeout(this.#idle);
+      clearTimeout(this.#oldest);
+      await this.#working;
+    };
+  }
+
+  /** Indexes everything that is committed now; resolves when the ledger names the new manifest. */
+  async flush(): Promise<void> {
+    clearTimeout(this.#idle);
+    clearTimeout(this.#oldest);
+    this.#oldest = undefined;
+    const done = this.#working.then(() => this.#flushAll());
+    this.#working = done.catch((error: unknown) => this.#options.onError('index.failed', error));
+    await done;
+  }
+
+  /** VOPRF public key of a field in an epoch, for FieldKeyPut. */
+  publicKey(field: string, epoch: number): Uint8Array {
+    return this.#indexer.publicKey(field, epoch);
+  }
+
+  /** Evaluates blinded keywords for a committed and granted Search entry that names exactly these elements. */
+  async evaluate(id: EntryId, blinded: readonly Uint8Array[]): Promise<Evaluation> {
+    const { ledger, member } = this.#options;
+    const search = await ledger.searchGrant(id, APPLY_WAIT_MS);
+    if (search === undefined)
+      throw new CodedError('entry.unknown', 'this node has applied no Search with that id');
+    if (search.custodian !== member)
+      throw new CodedError('search.other_custodian', 'the Search names another custodian');
+    if (!search.inForce)
+      throw new CodedError('authority.not_in_force', 'the Search was denied, or came too late');
+    if (blinded.length !== search.count || !equalBytes(hashBlinded(blinded), search.blindedHash)) {
+      throw new CodedError(
+        'search.blinded_mismatch',
+        'the blinded elements are not those of the Search entry',
+      );
+    }
+    return this.#indexer.evaluate(search.field, search.epoch, blinded);
+  }
+
+  /** Committed records that no committed manifest covers. */
+  #waiting(): number {
+    const { ledger, member } = this.#options;
+    return (ledger.state(STATE.counter(member)) ?? 0) - (ledger.state(STATE.index(member))?.covered ?? 0);
+  }
+
+  #due(): void {
+    if (this.#closed) return;
+    const run = (): void => {
+      this.flush().catch((error: unknown) => this.#options.onError('index.failed', error));
+    };
+    if (this.#waiting() >= FLUSH_RECORDS && this.#oldest !== undefined) {
+      run();
+      return;
+    }
+    clearTimeout(this.#idle);
+    this.#idle = setTimeout(run, IDLE_MS);
+    this.#oldest ??= setTimeout(run, WAIT_MS_MAX);
+    this.#idle.unref();
+    this.#oldest.unref();
+  }
+
+  async #flushAll(): Promise<void> {
+    const { ledger, member } = this.#options;
+    for (;;) {
+      const end = ledger.state(STATE.counter(member)) ?? 0;
+      if (this.#indexer.next < end) await this.#feed(Math.min(end, this.#indexer.next + FEED_RECORDS));
+      if (this.#indexer.next < end && this.#indexer.buffered < FLUSH_RECORDS) continue;
+      const time = ledger.tip().timeMs;
+      if (!(await this.#publish(await this.#indexer.flush(time)))) break;
+      let merged = await this.#indexer.maybeMerge(ledger.deadNumbers(member), time);
+      while (await this.#publish(merged))
+        merged = await this.#indexer.maybeMerge(ledger.deadNumbers(member), time);
+    }
+  }
+
+  /** Adds the committed records [next, end) with their staged keywords. */
+  async #feed(end: number): Promise<void> {
+    const { ledger, member, staging } = this.#options;
+    const records: IndexRecord[] = [];
+    for (let indexNo = this.#indexer.next; indexNo < end; indexNo++) {
+      const number = ledger.state(STATE.indexNo(member, indexNo));
+      const staged = number === undefined ? undefined : this.#stagedOf(number.record, indexNo, staging);
+      records.push({ indexNo, ...(await this.#keywordsOf(staged)) });
+    }
+    this.#indexer.add(records);
+  }
+
+  #stagedOf(record: Uint8Array, indexNo: number, staging: Staging): StagedRecord | undefined {
+    const state = this.#options.ledger.state(STATE.record(toHex(record)));
+    if (state === undefined || state.indexNo !== indexNo) return undefined;
+    // A policy change keeps the number and grows the version; the row was staged under the version of its RecordPut.
+    for (let version = state.version; version >= 0; version--) {
+      const staged = staging.get(record, version);
+      if (staged !== undefined) return staged;
+    }
+    return undefined;
+  }
+
+  async #keywordsOf(
+    staged: StagedRecord | undefined,
+  ): Promise<{ keywords: readonly Uint8Array[]; weights?: Uint8Array }> {
+    const { indexerKeys, ledger, member, onError } = this.#options;
+    const source = staged?.keywords ?? null;
+    if (staged === undefined || source === null) return { keywords: [] };
+    if ('plain' in source) {
+      return { keywords: source.plain, ...(source.weights === null ? {} : { weights: source.weights }) };
+    }
+    try {
+      const info = keywordsInfo(ledger.chainId, member, staged.record, staged.version);
+      return decodeKeywords(await indexerKeys.open(info, source.sealed));
+    } catch (error) {
+      // Sealed by a client that made a mistake: the record stays openable but cannot be found.
+      onError('index.keywords_refused', error);
+      return { keywords: [] };
+    }
+  }
+
+  /** Commits a proposal; false when there is none. */
+  async #publish(proposal: IndexProposal | undefined): Promise<boolean> {
+    if (proposal === undefined) return false;
+    const { commit, ledger, member, replicas, staging } = this.#options;
+    const covered = proposal.manifest.segments.at(-1)?.hi ?? 0;
+    const before = ledger.state(STATE.index(member))?.covered ?? 0;
+    await replicas.keepManifest(proposal.hash, proposal.bytes);
+    await commit({ seq: proposal.manifest.seq, manifestHash: proposal.hash, covered });
+    await replicas.useManifest(member, proposal.hash);
+    await this.#indexer.commit(proposal);
+    const done: { record: Uint8Array; version: number }[] = [];
+    for (let indexNo = before; indexNo < covered; indexNo++) {
+      const record = ledger.state(STATE.indexNo(member, indexNo))?.record;
+      const staged = record === undefined ? undefined : this.#stagedOf(record, indexNo, staging);
+      if (staged !== undefined) done.push(staged);
+    }
+    await staging.remove(done);
+    return true;
+  }
+}
+
+/** Keywords of a record as a sealer sends them: dag-cbor `[keywords, weights or null]`, each keyword decodable. */
+export function decodeKeywords(bytes: Uint8Array): { keywords: readonly Uint8Array[]; weights?: Uint8Array } {
+  const value = decodeCbor(bytes);
+  const [keywords, weights] = (Array.isArray(value) && value.length === 2 ? value : []) as readonly unknown[];
+  const good =
+    Array.isArray(keywords) &&
+    keywords.length <= RECORD_KEYWORDS_MAX &&
+    keywords.every((one): one is Uint8Array => one instanceof Uint8Array) &&
+    (weights === null || (weights instanceof Uint8Array && weights.length === keywords.length));
+  if (!good)
+    throw new CodedError('search.keywords_malformed', 'expected a list of keywords with their weights');
+  for (const keyword of keywords as Uint8Array[]) decodeKeyword(keyword);
+  return {
+    keywords: keywords as Uint8Array[],
+    ...(weights === null ? {} : { weights: weights as Uint8Array }),
+  };
+}
+
+/** Request on channel `oprf`, operation `evaluate`: dag-cbor `{ blinded, entry }`. */
+export function encodeEvaluateRequest(entry: EntryId, blinded: readonly Uint8Array[]): Uint8Array {
+  return encodeCbor({ entry: fromHex(entry), blinded });
+}
+
+function decodeEvaluateRequest(bytes: Uint8Array): { entry: Uint8Array; blinded: readonly Uint8Array[] } {
+  const { entry, blinded } = (decodeCbor(bytes, 4096) ?? {}) as { entry?: unknown; blinded?: unknown };
+  if (
+    entry instanceof Uint8Array &&
+    entry.length === 32 &&
+    Array.isArray(blinded) &&
+    blinded.length <= 32 &&
+    blinded.every((one): one is Uint8Array => one instanceof Uint8Array && one.length === 32)
+  ) {
+    return { entry, blinded };
+  }
+  throw new CodedError('link.malformed', 'expected an entry id and at most 32 blinded elements');
+}
+
+/** The answer: dag-cbor `{ elements, proof }`. */
+export function decodeEvaluation(bytes: Uint8Array): Evaluation {
+  const { elements, proof } = (decodeCbor(bytes, 8192) ?? {}) as { elements?: unknown; proof?: unknown };
+  if (
+    proof instanceof Uint8Array &&
+    Array.isArray(elements) &&
+    elements.every((one): one is Uint8Array => one instanceof Uint8Array)
+  ) {
+    return { elements, proof };
+  }
+  throw new CodedError('link.malformed', 'expected evaluated elements and a proof');
+}
