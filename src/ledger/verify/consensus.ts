@@ -1,11 +1,12 @@
 /**
- * What the ledger's verifier needs to know of the consensus: headers, certificates and three hashes. The consensus
- * library provides it (the ledger does not import that library), and another ordering engine could.
+ * What the ledger's verifier needs to know of the consensus: headers, certificates and three hashes. `pbft-lite.ts`
+ * beside this file has it for the engine that is built in; another ordering engine brings its own.
  */
 import type { ValidatorSet } from '../checkpoint/validators.ts';
 
 /** The fields of a block header that the ledger checks. Hashes are 32 bytes. */
 export interface BlockHeader {
+  /** Entry id of the chain's genesis leaf. */
   readonly chainId: Uint8Array;
   readonly epoch: number;
   readonly height: number;
@@ -30,8 +31,6 @@ export interface ConsensusVerifier {
   headerHash(header: Uint8Array): Uint8Array;
   batchHash(requests: readonly Uint8Array[]): Uint8Array;
   validatorsHash(set: ValidatorSet): Uint8Array;
-  /** The chain's name as headers carry it. */
-  chainIdHash(chainId: string): Uint8Array;
   /** What is wrong with the certificate for this header under `set`, undefined when it holds. Never throws. */
   verifyQc(header: Uint8Array, qc: Uint8Array, set: ValidatorSet): string | undefined;
 }

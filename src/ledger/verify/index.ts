@@ -35,6 +35,7 @@ export {
   type LedgerRecord,
   readExport,
 } from './export.ts';
+export { anchorOfGenesis } from './genesis.ts';
 export {
   type Failure,
   type FailureKind,
@@ -44,6 +45,7 @@ export {
   type LedgerTools,
   verifyLedger,
 } from './ledger.ts';
+export { PBFT_LITE, pbftGenesisHash } from './pbft-lite.ts';
 export {
   decodeReceipt,
   encodeReceipt,

@@ -19,8 +19,6 @@ import { leafHash } from './rfc6962.ts';
 
 /** A verifier's trust in a whole ledger. */
 export interface LedgerAnchor extends TrustAnchor {
-  /** Entry id of the genesis leaf, 32 bytes. */
-  readonly genesisEntry: Uint8Array;
   /** Parent hash of the header at height 1, 32 bytes. */
   readonly genesisHash: Uint8Array;
 }
@@ -280,8 +278,7 @@ class Walk {
   #chain(header: BlockHeader, certified: boolean): void {
     const { height } = header;
     const parent = this.#parent;
-    const chainIdHash = this.#tools.consensus.chainIdHash(this.#anchor.chainId);
-    this.#expectHash({ height, what: 'chain' }, chainIdHash, header.chainId);
+    this.#expectHash({ height, what: 'chain' }, this.#anchor.genesisEntry, header.chainId);
     if (height === parent.height + 1 && !equalBytes(header.parentHash, parent.hash)) {
       // A certified header names its true parent: what does not match it is the header below, whose own row may
       // stand already.

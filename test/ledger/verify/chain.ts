@@ -66,7 +66,6 @@ export const consensus: ConsensusVerifier = {
   headerHash: (bytes) => taggedHash('test/header', bytes),
   batchHash: (requests) => taggedHash('test/batch', encodeCbor(requests)),
   validatorsHash: ({ epoch, validators }) => taggedHash('test/set', encodeCbor({ epoch, validators })),
-  chainIdHash: (chainId) => taggedHash('test/chain', utf8(chainId)),
   verifyQc(header, qc, set) {
     try {
       const votes = decodeCbor(qc) as { member: string; sig: Uint8Array }[];
@@ -143,7 +142,7 @@ export async function makeChain({ heights, reconfigAt }: ChainOptions): Promise<
     log = log.append(leafHashes).tree;
     const batch = signed.map(encodeRequest);
     const header: BlockHeader = {
-      chainId: consensus.chainIdHash(CHAIN_ID),
+      chainId: anchor.genesisEntry,
       epoch,
       height,
       time,

@@ -318,7 +318,7 @@ describe('links of epochs', () => {
     expect(() => extend({ header: changed.blocks[4].header, qc: changed.blocks[4].qc, next })).toThrow(
       'epoch 0',
     );
-    expect(() => extend({ header, qc, next }, { ...changed.anchor, chainId: 'other' })).toThrow(
+    expect(() => extend({ header, qc, next }, { ...changed.anchor, genesisEntry: sha256() })).toThrow(
       'another chain',
     );
     const twice = extend({ header, qc, next });
