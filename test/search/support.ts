@@ -28,9 +28,11 @@ import {
   recordKeywords,
   runQuery,
   type SecretLookup,
+  type SegmentMeta,
   SegmentReader,
   type SegmentSource,
   type SegmentStore,
+  segmentName,
 } from '../../src/search/index.ts';
 
 /** Deterministic bytes: SHA-256 in counter mode over the seed. */
@@ -207,6 +209,15 @@ export class Custodian {
     if (proposal !== undefined) await this.indexer.commit(proposal);
   }
 
+  readonly #readers = new Map<string, SegmentReader>();
+
+  #reader(meta: SegmentMeta): SegmentReader {
+    const name = `${segmentName(meta)} ${this.policy}`;
+    const known = this.#readers.get(name) ?? new SegmentReader(meta, [this.store], this.policy);
+    this.#readers.set(name, known);
+    return known;
+  }
+
   /** What a client knows after its checks of ledger state; secrets come from the owner's way for speed. */
   index(
     secretOf: SecretLookup = (keyword, field, epoch) => this.secrets.secretOf(keyword, field, epoch),
@@ -218,7 +229,7 @@ export class Custodian {
       records: this.records,
       dead: Uint32Array.from([...this.dead].sort((a, b) => a - b)),
       secretOf,
-      readerOf: (meta) => new SegmentReader(meta, [this.store], this.policy),
+      readerOf: (meta) => this.#reader(meta),
       patientOf: (number) => this.patients[number],
     };
   }
