@@ -126,7 +126,7 @@ export function advance(chain: Chain, proposal: Proposal, qc: QuorumCertificate,
   const index = validators.ids.indexOf(chain.validators.ids[header.proposer]);
   const wanted = index < 0 ? header.proposer : index;
   const at = places.findIndex((place) => place >= wanted);
-  const place = at < 0 ? 0 : at;
+  const place = Math.max(at, 0);
   return { ...next, base: (place + (due ? 1 : 0)) % places.length };
 }
 

@@ -29,8 +29,18 @@ export { type NodeEvent, type NodeOptions, type NodeStatus, PbftNode } from './n
 export type { Submitted } from './node/submissions.ts';
 export { VerificationCache, Verifier } from './node/verifier.ts';
 export { faultBound, quorumSize } from './quorum.ts';
+export { type LinkIdentity, linkIdentity, linkIdentityFromSeed } from './transport/certificate.ts';
 export { InProcessNetwork, type LinkFilter } from './transport/in-process.ts';
+export {
+  type ChannelHandlers,
+  type LinkChannel,
+  type LinkOptions,
+  type LinkPeer,
+  MemberLink,
+  RemoteError,
+} from './transport/link.ts';
 export type { Transport, TransportEvents } from './transport/port.ts';
+export { CONSENSUS_CHANNEL, linkTransport } from './transport/tls.ts';
 export { type PeerId, type ValidatorSet, validatorSet } from './validators.ts';
 export { FileWal } from './wal/file.ts';
 export { MemoryWal } from './wal/memory.ts';

@@ -138,6 +138,7 @@ export class Replica {
   #fetchDeadline = 0;
   #fetchPeer: PeerId | undefined;
   #committedHeight: number;
+  #forwardedTo: PeerId | undefined;
 
   constructor(options: ReplicaOptions) {
     this.#options = options;
@@ -199,6 +200,8 @@ export class Replica {
 
   /** What would become of this request now. */
   admission(request: PooledRequest): Admission | 'expired' {
+    // While a block is being applied its requests are in the pool and already used in committed state.
+    if (this.#pool.has(request.id)) return 'known';
     const time = this.#nextTime();
     if (request.info.expiresAt <= time) return 'expired';
     return this.#options.stillValid(request.info, time) ? this.#pool.admission(request) : 'nonce-used';
@@ -268,23 +271,32 @@ export class Replica {
   #dispatch(input: Input): void {
     switch (input.t) {
       case 'tick':
-        return this.#onTick(input.now, input.clock);
+        this.#onTick(input.now, input.clock);
+        return;
       case 'message':
-        return this.#onMessage(input.from, input.message);
+        this.#onMessage(input.from, input.message);
+        return;
       case 'request':
-        return this.#onRequest(input.request);
+        this.#onRequest(input.request);
+        return;
       case 'built':
-        return this.#onBuilt(input.height, input.view, input.proposal);
+        this.#onBuilt(input.height, input.view, input.proposal);
+        return;
       case 'unbuilt':
-        return this.#onUnbuilt(input.height, input.view, input.drop);
+        this.#onUnbuilt(input.height, input.view, input.drop);
+        return;
       case 'validated':
-        return this.#onValidated(input.height, input.hash, input.verdict, input.certified);
+        this.#onValidated(input.height, input.hash, input.verdict, input.certified);
+        return;
       case 'persisted':
-        return this.#onPersisted(input.upTo);
+        this.#onPersisted(input.upTo);
+        return;
       case 'applied':
-        return this.#onApplied(input.chain, input.requests);
+        this.#onApplied(input.chain, input.requests);
+        return;
       case 'connected':
-        return this.#onConnected(input.peer);
+        this.#onConnected(input.peer);
+        return;
       default:
         input satisfies never;
     }
@@ -491,6 +503,7 @@ export class Replica {
   }
 
   #sweepPool(): void {
+    if (this.#open.handedOver) return;
     const time = this.#nextTime();
     const gone: PooledRequest[] = [];
     for (const { request } of this.#pool.entries()) {
@@ -511,11 +524,29 @@ export class Replica {
   // ---- requests ----------------------------------------------------------------------------------------------
 
   #onRequest(request: PooledRequest): void {
-    if (this.admission(request) !== 'added') return;
+    const admission = this.admission(request);
+    if (admission === 'known') return;
+    if (admission !== 'added') {
+      this.#effects.push({ t: 'dropped', id: request.id, reason: admission });
+      return;
+    }
     this.#pool.add(request, this.#now);
     const leader = this.leader;
     if (leader === this.#index) this.#tryPropose();
     else this.#send(this.#chain.validators.ids[leader], { type: 'request', request: request.bytes });
+  }
+
+  /** Requests that wait go to a new leader at once; the former one may be the only other who has them. */
+  #forwardToNewLeader(): void {
+    const leader = this.#chain.validators.ids[this.leader];
+    if (leader === this.#forwardedTo) return;
+    this.#forwardedTo = leader;
+    if (this.leader === this.#index) return;
+    let count = 0;
+    for (const { request } of this.#pool.entries()) {
+      if (count++ >= 2 * this.#options.batch.countMax) return;
+      this.#send(leader, { type: 'request', request: request.bytes });
+    }
   }
 
   #broadcastDeadline(): number | undefined {
@@ -655,30 +686,40 @@ export class Replica {
     switch (message.type) {
       case 'pre-prepare':
         this.#note(message, 'pre-prepare');
-        return this.#onPrePrepare(message);
+        this.#onPrePrepare(message);
+        return;
       case 'new-view':
         this.#note(message, 'pre-prepare');
-        return this.#onNewView(message);
+        this.#onNewView(message);
+        return;
       case 'prepare':
         this.#note(message, 'prepare');
-        return this.#onPrepare(message);
+        this.#onPrepare(message);
+        return;
       case 'commit':
         this.#note(message, 'commit');
-        return this.#onCommit(message);
+        this.#onCommit(message);
+        return;
       case 'view-change':
         this.#note(message, 'view-change');
-        return this.#onViewChange(from, message);
+        this.#onViewChange(from, message);
+        return;
       case 'status':
         this.#peerHeights.set(from, message.height);
-        return this.#catchUp();
+        this.#catchUp();
+        return;
       case 'blocks':
-        return this.#onBlocks(from, message.blocks);
+        this.#onBlocks(from, message.blocks);
+        return;
       case 'proposal':
-        return this.#onProposal(message.proposal);
+        this.#onProposal(message.proposal);
+        return;
       case 'hello':
-        return this.#onHello(from, message);
+        this.#onHello(from, message);
+        return;
       case 'welcome':
-        return this.#onWelcome(message);
+        this.#onWelcome(message);
+        return;
       default:
         message satisfies never;
     }
@@ -957,6 +998,7 @@ export class Replica {
     this.#nextResend = this.#now + this.#options.timing.resendMs;
     for (const height of this.#fetched.keys()) if (height <= chain.height) this.#fetched.delete(height);
     this.#noteHeartbeat();
+    this.#forwardToNewLeader();
     this.#considerFetched();
     this.#catchUp();
     this.#tryPropose();
@@ -986,6 +1028,7 @@ export class Replica {
       if (this.#open !== open || open.ownViewChange !== change || !open.changing) return;
       this.#nextResend = this.#now + this.#options.timing.resendMs;
       this.#send('all', change);
+      this.#forwardToNewLeader();
       this.#countViewChange(change);
     });
   }

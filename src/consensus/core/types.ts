@@ -78,7 +78,7 @@ export type Input =
   | { readonly t: 'connected'; readonly peer: PeerId };
 
 /** Why a request leaves the pool undecided. */
-export type DropReason = 'expired' | 'nonce-used' | 'offending';
+export type DropReason = 'expired' | 'nonce-used' | 'offending' | 'full';
 
 /** What the write-ahead log holds. */
 export type WalRecord =

@@ -28,6 +28,8 @@ export interface Applied {
   readonly chain: Chain;
   /** Ids of the block's requests by index; undefined where this node never admitted the request. */
   readonly ids: readonly (string | undefined)[];
+  /** `requestName` of the block's requests by index. */
+  readonly names: readonly string[];
   readonly cosignature: Uint8Array | undefined;
 }
 
@@ -186,7 +188,8 @@ export class Executor {
       const { proposal, qc } = block;
       const executed = this.#executed.get(proposal.hash);
       if (executed === undefined) throw new Error('invariant broken: a decided block was not executed');
-      const ids = await Promise.all(proposal.batch.map((bytes) => this.#idOf(bytes, identify)));
+      const names = proposal.batch.map(requestName);
+      const ids = await Promise.all(proposal.batch.map((bytes, i) => this.#idOf(bytes, names[i], identify)));
       const next = advance(chain, proposal, qc, executed);
       const encoded = encodeBlock(block);
       const { cosignature } = await this.#application.commit({
@@ -202,13 +205,13 @@ export class Executor {
       });
       await this.#blocks.put(proposal.header.height, encoded);
       this.#executed.clear();
-      for (const bytes of proposal.batch) this.#known.delete(requestName(bytes));
-      return { chain: next, ids, cosignature };
+      for (const name of names) this.#known.delete(name);
+      return { chain: next, ids, names, cosignature };
     });
   }
 
-  async #idOf(bytes: Uint8Array, identify: boolean): Promise<string | undefined> {
-    const known = this.known(bytes);
+  async #idOf(bytes: Uint8Array, name: string, identify: boolean): Promise<string | undefined> {
+    const known = this.#known.get(name);
     if (known !== undefined || !identify) return known?.id;
     try {
       return toHex((await this.#application.check(bytes)).id);
@@ -218,6 +221,7 @@ export class Executor {
   }
 }
 
-function requestName(bytes: Uint8Array): string {
+/** Names request bytes in the driver's tables. */
+export function requestName(bytes: Uint8Array): string {
   return createHash('sha256').update(bytes).digest('binary');
 }

@@ -103,6 +103,11 @@ function dropError(reason: DropReason): ConsensusError {
         'consensus.nonce_used',
         'another request of this client under this nonce waits or was executed; take a new nonce',
       );
+    case 'full':
+      return new ConsensusError(
+        'consensus.pool_full',
+        'too many requests wait here; try again later or elsewhere',
+      );
     case 'offending':
       return new ConsensusError('consensus.request_refused', 'the request cannot be executed');
     default:
@@ -192,20 +197,22 @@ export class PbftNode {
     }
     const done = this.#submissions.doneBytes(request);
     if (done !== undefined) return done;
-    const admitted = await this.#executor.admit(request);
+    let admitted: PooledRequest;
+    try {
+      admitted = await this.#executor.admit(request);
+    } catch (error) {
+      // Its block may be under way into committed state: then the repeat is answered with its place.
+      await this.#executor.idle();
+      const place = this.#submissions.doneBytes(request);
+      if (place !== undefined) return place;
+      throw error;
+    }
     const replica = this.#alive();
     const before = this.#submissions.done(admitted.id);
     if (before !== undefined) return before;
     const admission = replica.admission(admitted);
-    if (admission === 'full') {
-      throw new ConsensusError(
-        'consensus.pool_full',
-        'too many requests wait here; try again later or elsewhere',
-      );
-    }
-    const refusal = admission === 'nonce-used' || admission === 'expired' ? dropError(admission) : undefined;
-    if (refusal !== undefined) throw refusal;
-    const result = this.#submissions.wait(admitted.id, request);
+    if (admission !== 'added' && admission !== 'known') throw dropError(admission);
+    const result = this.#submissions.wait(admitted.id);
     this.#feed({ t: 'request', request: admitted });
     return result;
   }
@@ -393,8 +400,8 @@ export class PbftNode {
       this.#appliedAt = this.#options.now();
       const ids = applied.ids.filter((id) => id !== undefined);
       this.#feed({ t: 'applied', chain: applied.chain, requests: ids });
-      applied.ids.forEach((id, index) => {
-        if (id !== undefined) this.#submissions.resolve(id, { height: header.height, index });
+      applied.names.forEach((name, index) => {
+        this.#submissions.resolve(applied.ids[index], name, { height: header.height, index });
       });
       if (applied.cosignature !== undefined) {
         this.#send('all', { type: 'cosign', height: header.height, bytes: applied.cosignature });

@@ -1,6 +1,6 @@
 /** Who waits for which request, and where recent requests were decided, so that a repeat gets the same answer. */
-import { createHash } from 'node:crypto';
 import type { ConsensusError } from '../errors.ts';
+import { requestName } from './executor.ts';
 
 /** Where a request stands: block height and index in its batch. */
 export interface Submitted {
@@ -13,7 +13,6 @@ const DONE_MAX = 20_000;
 
 interface Waiting {
   readonly promise: Promise<Submitted>;
-  readonly name: string;
   readonly resolve: (place: Submitted) => void;
   readonly reject: (error: ConsensusError) => void;
 }
@@ -32,25 +31,25 @@ export class Submissions {
   }
 
   doneBytes(request: Uint8Array): Submitted | undefined {
-    return this.#doneBytes.size === 0 ? undefined : this.#doneBytes.get(name(request));
+    return this.#doneBytes.size === 0 ? undefined : this.#doneBytes.get(requestName(request));
   }
 
   /** The place of the request once it is decided; all who wait for one id share it. */
-  wait(id: string, request: Uint8Array): Promise<Submitted> {
+  wait(id: string): Promise<Submitted> {
     const before = this.#waiting.get(id);
     if (before !== undefined) return before.promise;
     const { promise, resolve, reject } = withResolvers();
-    this.#waiting.set(id, { promise, name: name(request), resolve, reject });
+    this.#waiting.set(id, { promise, resolve, reject });
     return promise;
   }
 
-  resolve(id: string, place: Submitted): void {
-    const waiting = this.#waiting.get(id);
+  /** The request of `id`, whose bytes have `name`, was applied at `place`. */
+  resolve(id: string | undefined, name: string, place: Submitted): void {
+    remember(this.#doneBytes, name, place);
+    if (id === undefined) return;
     remember(this.#done, id, place);
-    if (waiting === undefined) return;
+    this.#waiting.get(id)?.resolve(place);
     this.#waiting.delete(id);
-    remember(this.#doneBytes, waiting.name, place);
-    waiting.resolve(place);
   }
 
   reject(id: string, error: ConsensusError): void {
@@ -64,7 +63,7 @@ export class Submissions {
   }
 }
 
-function withResolvers(): Omit<Waiting, 'name'> {
+function withResolvers(): Waiting {
   let resolve: Waiting['resolve'] = () => undefined;
   let reject: Waiting['reject'] = () => undefined;
   const promise = new Promise<Submitted>((onResolve, onReject) => {
@@ -81,8 +80,4 @@ function remember(map: Map<string, Submitted>, key: string, place: Submitted): v
     map.delete(oldest);
     return;
   }
-}
-
-function name(request: Uint8Array): string {
-  return createHash('sha256').update(request).digest('binary');
 }
