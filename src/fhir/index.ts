@@ -3,7 +3,22 @@
  * found by, and the standard shapes of audit and consent. Pure, shared with browsers; FHIR stays at the edge and the
  * rest of Hippocrypt sees bytes, policy texts and field values. Formats: docs/format/fhir.md.
  */
+export {
+  type AuditEntryView,
+  type AuditedRecord,
+  type BalpAuditEvent,
+  toBalpAuditEvents,
+  type Verdict,
+} from './balp.ts';
 export { codeAncestors } from './code-hierarchy.ts';
+export {
+  type ConsentState,
+  type ConsentView,
+  type ConsentWish,
+  consentFromFhir,
+  consentToFhir,
+  type FhirConsent,
+} from './consent.ts';
 export {
   DEPARTMENT_RULES,
   DEPARTMENTS,
@@ -59,3 +74,4 @@ export {
   resolveInBundle,
 } from './references.ts';
 export { defaultRegistry, PURPOSES, ROLES } from './registry.ts';
+export { PURPOSE_CODES, type Purpose, purposeOfCode, SYSTEM } from './systems.ts';
