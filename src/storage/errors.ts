@@ -23,6 +23,10 @@ export const STORAGE_ERRORS = {
   'storage.keystore_locked': 'the keystore does not open under this passphrase or key file',
   'storage.keystore_malformed': 'the keystore file is torn or of an unknown version',
   'storage.keystore_exists': 'a keystore is to be made where one stands',
+  'storage.kubo_unreachable': 'the Kubo daemon cannot be reached',
+  'storage.kubo_refused': 'the Kubo daemon refused the credentials',
+  'storage.kubo_timeout': 'the Kubo daemon did not answer in time',
+  'storage.kubo_failed': 'the Kubo daemon answered with an error',
   'storage.bad_secret_name': 'a secret name outside its form',
 } as const;
 

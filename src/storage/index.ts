@@ -14,5 +14,6 @@ export {
   SECRET_BYTES_MAX,
   type Unlock,
 } from './keystore.ts';
+export { type KuboCredentials, type KuboOptions, kuboStore } from './kubo.ts';
 export type { KvOp, KvRange, KvStore } from './kv.ts';
 export { type ByteRange, CHUNK_BYTES, type PayloadStore, type StoredObject } from './payload-store.ts';

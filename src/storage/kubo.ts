@@ -1,0 +1,188 @@
+/**
+ * The payload port over a Kubo daemon, through its RPC interface. Blocks are made and hashed here and go to the
+ * daemon as a CAR, so that CIDs never depend on its settings; what comes back is checked against its CID. Objects
+ * are kept by recursive pins under a name of ours, so a shared daemon's other pins are left alone.
+ *
+ * The RPC interface has full power over the daemon: bind it to loopback, or give it `API.Authorizations` and put
+ * TLS before it. Calls are `offline`: a missing block is an answer, not a search of the network.
+ *
+ * Nothing is half committed: an upload becomes an object only by the pin that follows it. Reads, pins and single
+ * blocks are retried; an upload from a stream is not, since its source is spent.
+ */
+import { create, type KuboRPCClient } from 'kubo-rpc-client';
+import type { BlockBackend, BlockWriter } from './backend.ts';
+import { carHeader, carSection } from './car.ts';
+import { type CID, DAG_PB_CODEC, matches } from './cid.ts';
+import { storageError } from './errors.ts';
+import { Handoff } from './handoff.ts';
+import { KuboCalls, offline } from './kubo-calls.ts';
+import { collectPins, KEPT_NAME } from './kubo-pins.ts';
+import type { PayloadStore } from './payload-store.ts';
+import { unixfsStore } from './unixfs-store.ts';
+import { WriteGate } from './write-gate.ts';
+
+/** Pins of one commit that are under way at a time. */
+const PINS_AT_ONCE = 16;
+
+export type KuboCredentials =
+  | { readonly username: string; readonly password: string }
+  | { readonly bearer: string };
+
+export interface KuboOptions {
+  /** Base of the RPC interface, for example `http://127.0.0.1:5001`. */
+  readonly url: string;
+  readonly credentials?: KuboCredentials;
+  /** Longest wait for one answer, and for the daemon to take the next piece of an upload. Default 30 s. */
+  readonly timeoutMs?: number;
+}
+
+/**
+ * A payload store over the daemon at `options.url`. Nothing is sent before the first call. Throws from its calls
+ * `storage.kubo_unreachable`, `storage.kubo_refused`, `storage.kubo_timeout`, `storage.kubo_failed`.
+ */
+export function kuboStore(options: KuboOptions): PayloadStore {
+  const headers = options.credentials && { authorization: authorization(options.credentials) };
+  const client = create({ url: options.url, ...(headers && { headers }) });
+  return unixfsStore(new KuboBackend(client, new KuboCalls(options.timeoutMs ?? 30_000)));
+}
+
+function authorization(credentials: KuboCredentials): string {
+  if ('bearer' in credentials) return `Bearer ${credentials.bearer}`;
+  return `Basic ${Buffer.from(`${credentials.username}:${credentials.password}`).toString('base64')}`;
+}
+
+class KuboBackend implements BlockBackend {
+  readonly #client: KuboRPCClient;
+  readonly #calls: KuboCalls;
+  /** The daemon's collection removes what is not pinned yet, so it never runs beside an upload of ours. */
+  readonly #gate = new WriteGate();
+
+  constructor(client: KuboRPCClient, calls: KuboCalls) {
+    this.#client = client;
+    this.#calls = calls;
+  }
+
+  async read(cid: CID): Promise<Uint8Array | undefined> {
+    const bytes = await this.#calls.find((signal) => this.#client.block.get(cid, offline(signal)));
+    if (bytes === undefined || matches(cid, bytes)) return bytes;
+    throw storageError('storage.corrupt', `the daemon's block ${cid} does not match; fetch it from a peer`, {
+      details: { cid: cid.toString() },
+    });
+  }
+
+  async has(cid: CID): Promise<boolean> {
+    const found = await this.#calls.find((signal) => this.#client.block.stat(cid, offline(signal)));
+    return found !== undefined;
+  }
+
+  async putBlock(cid: CID, bytes: Uint8Array): Promise<void> {
+    const cidCodec = cid.code === DAG_PB_CODEC ? 'dag-pb' : 'raw';
+    await this.#gate.writing(async () => {
+      await this.#calls.retry((signal) =>
+        this.#client.block.put(bytes, { ...offline(signal), ...{ cidCodec, allowBigBlock: true } }),
+      );
+      await this.#pin(cid, false);
+    });
+  }
+
+  async writer(): Promise<BlockWriter> {
+    const leave = await this.#gate.enter();
+    let upload: Upload | undefined;
+    const flush = async (): Promise<void> => {
+      const finishing = upload;
+      upload = undefined;
+      await finishing?.finish();
+    };
+    return {
+      add: async (cid, bytes) => {
+        upload ??= new Upload(this.#client, this.#calls);
+        await upload.add(carSection({ cid, bytes }));
+      },
+      flush,
+      commit: async (roots) => {
+        await flush();
+        await inParallel(roots, PINS_AT_ONCE, (root) => this.#pin(root, true));
+        leave();
+      },
+      abandon: () => {
+        upload?.abort();
+        upload = undefined;
+        leave();
+      },
+    };
+  }
+
+  collect(
+    live: AsyncIterable<string> | Iterable<string>,
+    graceMs: number,
+    now: number,
+  ): Promise<{ removed: number; kept: number }> {
+    return collectPins(this.#client, this.#calls, this.#gate, { live, graceMs, now });
+  }
+
+  async close(): Promise<void> {
+    await this.#gate.alone(async () => undefined);
+  }
+
+  async #pin(cid: CID, recursive: boolean): Promise<void> {
+    await this.#calls.retry((signal) =>
+      this.#client.pin.add(cid, { ...offline(signal), recursive, name: KEPT_NAME }),
+    );
+  }
+}
+
+/** One `dag/import` request that blocks stream into. */
+class Upload {
+  readonly #sections: Handoff<Uint8Array>;
+  readonly #timeoutMs: number;
+  readonly #abort = new AbortController();
+  readonly #done: Promise<void>;
+
+  constructor(client: KuboRPCClient, calls: KuboCalls) {
+    this.#timeoutMs = calls.timeoutMs;
+    this.#sections = new Handoff(calls.timeoutMs);
+    this.#done = calls.once(async () => {
+      // The roots are not known before the last block, and pins are made by name afterwards.
+      const car = withHeader(carHeader([]), this.#sections);
+      const answers = client.dag.import(car, { signal: this.#abort.signal, pinRoots: false });
+      for await (const _ of answers) void _;
+    });
+    this.#done.catch((cause: unknown) => this.#sections.fail(cause));
+  }
+
+  async add(section: Uint8Array): Promise<void> {
+    await this.#sections.give(section);
+  }
+
+  async finish(): Promise<void> {
+    this.#sections.end();
+    const timer = setTimeout(() => this.#abort.abort(), this.#timeoutMs);
+    try {
+      await this.#done;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  abort(): void {
+    this.#abort.abort();
+    this.#sections.fail(new Error('the upload was abandoned'));
+  }
+}
+
+async function* withHeader(header: Uint8Array, rest: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  yield header;
+  yield* rest;
+}
+
+async function inParallel<T>(
+  items: readonly T[],
+  atOnce: number,
+  work: (item: T) => Promise<void>,
+): Promise<void> {
+  let next = 0;
+  const worker = async (): Promise<void> => {
+    while (next < items.length) await work(items[next++]);
+  };
+  await Promise.all(Array.from({ length: Math.min(atOnce, items.length) }, worker));
+}

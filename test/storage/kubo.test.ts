@@ -1,0 +1,132 @@
+import { create } from 'kubo-rpc-client';
+import type { CID } from 'multiformats/cid';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { CHUNK_BYTES, kuboStore, openEmbeddedStore } from '../../src/storage/index.ts';
+import { type KuboDaemon, kuboBinary, startKubo } from './kubo-daemon.ts';
+import { payloadContract } from './payload-contract.ts';
+import {
+  closing,
+  codeOf,
+  collectBytes,
+  expectSame,
+  seededBytes,
+  streamOf,
+  temporaryDirectory,
+} from './support.ts';
+
+const binary = kuboBinary();
+
+describe.skipIf(binary === undefined)('over a real Kubo daemon (needs HIPPOCRYPT_KUBO)', () => {
+  const daemons: KuboDaemon[] = [];
+  let opened = 0;
+  const open = async () => {
+    const daemon = daemons[opened++ % daemons.length];
+    await daemon.wipe();
+    return closing(kuboStore({ url: daemon.url }));
+  };
+
+  beforeAll(async () => {
+    for (let i = 0; i < 2; i++) daemons.push(await startKubo(binary ?? ''));
+  });
+  afterAll(async () => {
+    for (const daemon of daemons) await daemon.stop();
+  });
+
+  payloadContract('kubo', open);
+
+  test('names every object as the embedded store does, and as `ipfs add` under the profile does', async () => {
+    const store = await open();
+    const embedded = closing(openEmbeddedStore(temporaryDirectory()));
+    const client = create({ url: daemons[(opened - 1) % daemons.length].url });
+    const profile = {
+      cidVersion: 1,
+      rawLeaves: true,
+      chunker: `size-${CHUNK_BYTES}`,
+      maxFileLinks: 1024,
+    } as const;
+    for (const size of [0, 1, 5000, CHUNK_BYTES, CHUNK_BYTES + 1, 5 * CHUNK_BYTES + 7]) {
+      const bytes = seededBytes(`equal ${size}`, size);
+      const { cid } = await store.put(bytes);
+      expect((await embedded.put(bytes)).cid).toBe(cid);
+      expect((await client.add(bytes, profile)).cid.toString()).toBe(cid);
+    }
+  });
+
+  test('a file that the daemon added under other settings is read too', async () => {
+    const store = await open();
+    const client = create({ url: daemons[(opened - 1) % daemons.length].url });
+    const bytes = seededBytes('legacy', 700_000);
+    const { cid } = await client.add(bytes, { cidVersion: 0, chunker: 'size-262144', rawLeaves: false });
+    expectSame(await collectBytes(store.get(cid.toString())), bytes);
+  });
+
+  test('pins of others stay when a collection removes ours', async () => {
+    const store = await open();
+    const client = create({ url: daemons[(opened - 1) % daemons.length].url });
+    const theirs = await client.add(seededBytes('theirs', 1000), { cidVersion: 1, rawLeaves: true });
+    const ours = await store.put(seededBytes('ours', 1000));
+    await store.collect([], 0, 1);
+    expect(await store.collect([], 0, 2)).toEqual({ removed: 1, kept: 0 });
+    expect(await store.has(ours.cid)).toBe(false);
+    expect(await store.has(theirs.cid.toString())).toBe(true);
+  });
+
+  test('an upload whose source fails leaves no pin', async () => {
+    const store = await open();
+    const client = create({ url: daemons[(opened - 1) % daemons.length].url });
+    async function* failing() {
+      yield seededBytes('half', 3 * CHUNK_BYTES);
+      throw new RangeError('the source broke');
+    }
+    await expect(store.put(failing())).rejects.toThrow('the source broke');
+    const pins: CID[] = [];
+    for await (const { cid } of client.pin.ls()) pins.push(cid);
+    expect(pins).toEqual([]);
+  });
+
+  test('a daemon that stops answering is storage.kubo_timeout, for reads and in the middle of an upload', async () => {
+    const daemon = await startKubo(binary ?? '');
+    try {
+      const store = closing(kuboStore({ url: daemon.url, timeoutMs: 300 }));
+      const { cid } = await store.put(seededBytes('before', 100));
+      async function* stopping() {
+        yield seededBytes('first', CHUNK_BYTES);
+        daemon.pause();
+        for (let i = 0; i < 64; i++) yield seededBytes('more', CHUNK_BYTES);
+      }
+      expect(await codeOf(store.put(stopping()))).toBe('storage.kubo_timeout');
+      expect(await codeOf(store.getBlock(cid))).toBe('storage.kubo_timeout');
+      daemon.resume();
+      expectSame(await collectBytes(store.get(cid)), seededBytes('before', 100));
+    } finally {
+      await daemon.stop();
+    }
+  });
+
+  test('credentials are sent, and refused ones are storage.kubo_refused', async () => {
+    const daemon = await startKubo(binary ?? '', {
+      'API.Authorizations': { node: { AuthSecret: 'basic:node:secret', AllowedPaths: ['/api/v0'] } },
+    });
+    try {
+      const right = { username: 'node', password: 'secret' };
+      const store = closing(kuboStore({ url: daemon.url, credentials: right }));
+      const { cid } = await store.put(seededBytes('auth', 100));
+      expect(await store.has(cid)).toBe(true);
+      for (const wrong of [{ username: 'node', password: 'guess' }, { bearer: 'guess' }]) {
+        const refused = closing(kuboStore({ url: daemon.url, credentials: wrong }));
+        expect(await codeOf(refused.put(streamOf([seededBytes('auth', 10)])))).toBe('storage.kubo_refused');
+        expect(await codeOf(refused.has(cid))).toBe('storage.kubo_refused');
+      }
+    } finally {
+      await daemon.stop();
+    }
+  });
+});
+
+test('without a daemon every call is storage.kubo_unreachable', async () => {
+  const store = closing(kuboStore({ url: 'http://127.0.0.1:9' }));
+  expect(await codeOf(store.put(seededBytes('nobody', 10)))).toBe('storage.kubo_unreachable');
+  expect(await codeOf(store.has('bafkreifzjut3te2nhyekklss27nh3k72ysco7y32koao5eei66wof36n5e'))).toBe(
+    'storage.kubo_unreachable',
+  );
+});
