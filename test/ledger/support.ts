@@ -35,7 +35,14 @@ export const bytesOf = (name: string): Uint8Array => sha256(utf8(name));
 export const subjectOf = (name: string): Uint8Array => bytesOf(`subject ${name}`).slice(0, 16);
 export const subjectHex = (name: string): string => toHex(subjectOf(name));
 export const recordOf = (name: string): Uint8Array => bytesOf(`record ${name}`);
-export const signerOf = (name: string): Signer => ed25519Signer(bytesOf(`signer ${name}`));
+
+const signers = new Map<string, Signer>();
+/** The signing key of a subject; making one costs more than a signature. */
+export function signerOf(name: string): Signer {
+  const signer = signers.get(name) ?? ed25519Signer(bytesOf(`signer ${name}`));
+  signers.set(name, signer);
+  return signer;
+}
 export const validatorOf = (member: string): Signer => ed25519Signer(bytesOf(`validator ${member}`));
 /** The first operator of a member. */
 export const operatorOf = (member: string): string => `operator of ${member}`;
