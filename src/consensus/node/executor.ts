@@ -4,7 +4,7 @@
  * authenticated once, at pool entry, and not again in the batch.
  */
 import { createHash } from 'node:crypto';
-import type { Application, BlockStore, ExecutionResult } from '../application.ts';
+import type { Application, BlockStore, DecidedBlock, ExecutionResult } from '../application.ts';
 import { advance, type Chain, encodeChain } from '../chain.ts';
 import type { Effect, PooledRequest, Verdict } from '../core/types.ts';
 import { POOL_COUNT_MAX, PROTOCOL_VERSION } from '../limits.ts';
@@ -94,7 +94,7 @@ export class Executor {
   /** Executes the requests on the tip and makes the header; names what to drop when that is impossible. */
   build(effect: Build, chain: Chain): Promise<Built> {
     return this.#exclusive(async () => {
-      const { height, view, proposer, time } = effect;
+      const { height, proposer, time } = effect;
       const batchBytes = encodeBatch(effect.requests.map((request) => request.bytes));
       const digest = batchHash(batchBytes);
       const result = await this.#application.execute(
@@ -105,24 +105,7 @@ export class Executor {
         const offending = result.offending === undefined ? undefined : effect.requests[result.offending];
         return { drop: offending === undefined ? effect.requests.map(({ id }) => id) : [offending.id] };
       }
-      const header: Header = {
-        version: PROTOCOL_VERSION,
-        chainId: chain.chainId,
-        epoch: chain.validators.epoch,
-        height,
-        view,
-        proposer,
-        time,
-        parentHash: chain.headHash,
-        batchHash: digest,
-        stateRoot: hashOf(result.stateRoot),
-        logRoot: hashOf(result.logRoot),
-        treeSize: result.treeSize,
-        validatorsHash: chain.validators.hash,
-        nextValidatorsHash: chain.nextValidators.hash,
-        parentQcHash: qcHash(chain.qc),
-      };
-      const proposal = makeProposal(header, batchBytes, chain.qc);
+      const proposal = proposalOf(effect, chain, batchBytes, result);
       this.#remember(proposal.hash, result);
       return { proposal };
     });
@@ -142,13 +125,7 @@ export class Executor {
         proposal.batch,
       );
       if (!result.ok) return mode === 'decided' ? 'mismatch' : 'invalid';
-      if (
-        toHex(result.stateRoot) !== header.stateRoot ||
-        toHex(result.logRoot) !== header.logRoot ||
-        result.treeSize !== header.treeSize
-      ) {
-        return 'mismatch';
-      }
+      if (!rootsAgree(header, result)) return 'mismatch';
       this.#remember(proposal.hash, result);
       return 'ok';
     });
@@ -191,19 +168,9 @@ export class Executor {
       const names = proposal.batch.map(requestName);
       const ids = await Promise.all(proposal.batch.map((bytes, i) => this.#idOf(bytes, names[i], identify)));
       const next = advance(chain, proposal, qc, executed);
-      const encoded = encodeBlock(block);
-      const { cosignature } = await this.#application.commit({
-        height: proposal.header.height,
-        header: proposal.header,
-        headerHash: proposal.hash,
-        headerBytes: proposal.headerBytes,
-        batch: proposal.batch,
-        qc: encodeQc(qc),
-        parentQc: proposal.parentQc === undefined ? new Uint8Array(0) : encodeQc(proposal.parentQc),
-        encoded,
-        resume: encodeChain(next),
-      });
-      await this.#blocks.put(proposal.header.height, encoded);
+      const decided = decidedBlock(block, next);
+      const { cosignature } = await this.#application.commit(decided);
+      await this.#blocks.put(decided.height, decided.encoded);
       this.#executed.clear();
       for (const name of names) this.#known.delete(name);
       return { chain: next, ids, names, cosignature };
@@ -219,6 +186,53 @@ export class Executor {
       return undefined;
     }
   }
+}
+
+/** The child of the tip of `chain` that `batchBytes` and its execution make. */
+export function proposalOf(effect: Build, chain: Chain, batchBytes: Uint8Array, result: Executed): Proposal {
+  const header: Header = {
+    version: PROTOCOL_VERSION,
+    chainId: chain.chainId,
+    epoch: chain.validators.epoch,
+    height: effect.height,
+    view: effect.view,
+    proposer: effect.proposer,
+    time: effect.time,
+    parentHash: chain.headHash,
+    batchHash: batchHash(batchBytes),
+    stateRoot: hashOf(result.stateRoot),
+    logRoot: hashOf(result.logRoot),
+    treeSize: result.treeSize,
+    validatorsHash: chain.validators.hash,
+    nextValidatorsHash: chain.nextValidators.hash,
+    parentQcHash: qcHash(chain.qc),
+  };
+  return makeProposal(header, batchBytes, chain.qc);
+}
+
+/** Whether own execution gives the roots in the header. */
+export function rootsAgree(header: Header, result: Executed): boolean {
+  return (
+    toHex(result.stateRoot) === header.stateRoot &&
+    toHex(result.logRoot) === header.logRoot &&
+    result.treeSize === header.treeSize
+  );
+}
+
+/** The block as the application takes it; `next` is the state after it. */
+export function decidedBlock(block: Block, next: Chain): DecidedBlock {
+  const { proposal, qc } = block;
+  return {
+    height: proposal.header.height,
+    header: proposal.header,
+    headerHash: proposal.hash,
+    headerBytes: proposal.headerBytes,
+    batch: proposal.batch,
+    qc: encodeQc(qc),
+    parentQc: proposal.parentQc === undefined ? new Uint8Array(0) : encodeQc(proposal.parentQc),
+    encoded: encodeBlock(block),
+    resume: encodeChain(next),
+  };
 }
 
 /** Names request bytes in the driver's tables. */

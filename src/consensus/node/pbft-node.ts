@@ -6,7 +6,7 @@
 import type { Application, BlockStore } from '../application.ts';
 import { decodeChain, type Genesis, genesisChain } from '../chain.ts';
 import { Replica } from '../core/replica.ts';
-import type { CoreMessage, DropReason, Effect, Input, PooledRequest } from '../core/types.ts';
+import type { DropReason, Effect, Input, PooledRequest } from '../core/types.ts';
 import { ConsensusError } from '../errors.ts';
 import {
   type BatchLimits,
@@ -19,22 +19,13 @@ import {
 import type { Transport } from '../transport/port.ts';
 import type { PeerId } from '../validators.ts';
 import type { Wal } from '../wal/wal.ts';
-import { type Hash, toHex, ZERO_HASH } from '../wire/bytes.ts';
+import { toHex } from '../wire/bytes.ts';
 import { decodeBlock, decodeMessage, encodeMessage } from '../wire/codec.ts';
 import { encodeEvidence } from '../wire/evidence.ts';
-import {
-  type Block,
-  type Fetch,
-  HELLO_NONCE_BYTES,
-  type Message,
-  type Signed,
-  type SignedMessage,
-  type Verified,
-  type VoteKind,
-} from '../wire/messages.ts';
+import { type Block, HELLO_NONCE_BYTES, type Message } from '../wire/messages.ts';
 import { Executor } from './executor.ts';
-import { FutureVotes } from './future.ts';
 import type { ValidatorKey } from './keys.ts';
+import { Router } from './router.ts';
 import { coreSigner } from './signer.ts';
 import { Submissions, type Submitted } from './submissions.ts';
 import { type VerificationCache, Verifier } from './verifier.ts';
@@ -86,11 +77,6 @@ export interface NodeStatus {
   readonly pooled: number;
 }
 
-/** A late vote for the last height is normal this long after it was decided: it crossed the decision. */
-const CROSSING_MS = 150;
-/** At most one answer to late votes of a peer in this time. */
-const SERVE_EVERY_MS = 100;
-
 function dropError(reason: DropReason): ConsensusError {
   switch (reason) {
     case 'expired':
@@ -121,19 +107,17 @@ export class PbftNode {
   readonly #verifier: Verifier;
   readonly #executor: Executor;
   readonly #submissions = new Submissions();
-  readonly #future = new FutureVotes();
   readonly #inputs: Input[] = [];
   readonly #serving = new Set<PeerId>();
-  readonly #servedAt = new Map<PeerId, number>();
   readonly #id: PeerId;
   #replica: Replica | undefined;
+  #router: Router | undefined;
   #stepping = false;
   #stopped = false;
   #failure: ConsensusError | undefined;
   #timer: NodeJS.Timeout | undefined;
   #flushing = false;
   #appended = 0;
-  #appliedAt = 0;
   #lastTick = Number.NEGATIVE_INFINITY;
   #boot = { boot: 0, voteFrom: 0 };
 
@@ -169,6 +153,14 @@ export class PbftNode {
       timing: this.#timing,
       batch: this.#options.batch ?? DEFAULT_BATCH,
       stillValid: (info, time) => application.stillValid(info, time),
+    });
+    this.#router = new Router(this.#replica, this.#verifier, {
+      feed: (input) => this.#feed(input),
+      send: (to, message) => this.#send(to, message),
+      now: this.#options.now,
+      serve: (to, from, count) => this.#serve(to, from, count),
+      onRequest: (request) => this.#onRequest(request),
+      onCosignature: (from, height, bytes) => application.onCosignature(from, height, bytes),
     });
     await transport.start({
       onMessage: (from, bytes) => this.#onBytes(from, bytes),
@@ -397,7 +389,6 @@ export class PbftNode {
     const identify = replica.pooled > 0 || this.#submissions.waiting;
     this.#run(this.#executor.apply(block, replica.chain, identify), (applied) => {
       if (this.#stopped) return;
-      this.#appliedAt = this.#options.now();
       const ids = applied.ids.filter((id) => id !== undefined);
       this.#feed({ t: 'applied', chain: applied.chain, requests: ids });
       applied.names.forEach((name, index) => {
@@ -413,7 +404,7 @@ export class PbftNode {
         view: block.qc.view,
         requests: block.proposal.batch.length,
       });
-      for (const held of this.#future.take(header.height + 1)) this.#onSigned(held.from, held.message);
+      this.#router?.applied(header.height);
     });
   }
 
@@ -432,88 +423,7 @@ export class PbftNode {
       });
       return;
     }
-    this.#onMessage(from, message);
-  }
-
-  #onMessage(from: PeerId, message: Message): void {
-    switch (message.type) {
-      case 'request':
-        this.#onRequest(message.request);
-        return;
-      case 'status':
-      case 'blocks':
-      case 'proposal':
-        // Unsigned: a hint, or checked against a certificate before it counts.
-        this.#feed({ t: 'message', from, message: message as Verified<CoreMessage> });
-        return;
-      case 'fetch':
-        this.#onFetch(from, message);
-        return;
-      case 'cosign':
-        this.#options.application.onCosignature(from, message.height, message.bytes);
-        return;
-      case 'hello':
-      case 'welcome':
-        this.#verifyAndFeed(from, message);
-        return;
-      default:
-        this.#onSigned(from, message);
-    }
-  }
-
-  #verifyAndFeed(from: PeerId, message: SignedMessage): void {
-    const replica = this.#replica;
-    if (replica === undefined) return;
-    const verified = this.#verifier.message(message, replica.chain.validators);
-    if (verified !== undefined) this.#feed({ t: 'message', from, message: verified });
-  }
-
-  /** A vote, proposal or view change: verified only for the open height and only while it can matter. */
-  #onSigned(from: PeerId, message: Exclude<SignedMessage, { type: 'hello' | 'welcome' }>): void {
-    const replica = this.#replica;
-    if (replica === undefined) return;
-    const open = replica.chain.height + 1;
-    if (message.height < open) {
-      this.#onLate(from, message.height, open - 1);
-    } else if (message.height === open) {
-      if (replica.wants(message)) this.#verifyAndFeed(from, message);
-      else this.#noteUnverified(from, message, replica);
-    } else {
-      const own = replica.chain.nextValidators.ids[message.sender] === from;
-      if (message.height === open + 1 && own) this.#future.hold(from, message);
-      else this.#hint(from, message.height - 1);
-    }
-  }
-
-  #hint(from: PeerId, height: number): void {
-    const hint: Message = { type: 'status', height, view: 0 };
-    this.#feed({ t: 'message', from, message: hint as Verified<CoreMessage> });
-  }
-
-  #noteUnverified(from: PeerId, message: Signed & { type: string }, replica: Replica): void {
-    if (replica.chain.validators.ids[message.sender] !== from) return;
-    const kind: VoteKind = message.type === 'new-view' ? 'pre-prepare' : (message.type as VoteKind);
-    replica.noteVote(message, kind);
-  }
-
-  /** A sender that votes on a decided height is given the block (ledger-security rule 9). */
-  #onLate(from: PeerId, height: number, decided: number): void {
-    const now = this.#options.now();
-    if (height === decided && now - this.#appliedAt < CROSSING_MS) return;
-    if (now - (this.#servedAt.get(from) ?? Number.NEGATIVE_INFINITY) < SERVE_EVERY_MS) return;
-    this.#servedAt.set(from, now);
-    this.#serve(from, height, 1);
-  }
-
-  #onFetch(from: PeerId, message: Fetch): void {
-    const replica = this.#replica;
-    if (replica === undefined || message.count === 0) return;
-    if (message.hash !== ZERO_HASH && message.from === replica.chain.height + 1) {
-      const proposal = replica.proposalOf(message.hash as Hash);
-      if (proposal !== undefined) this.#send(from, { type: 'proposal', proposal });
-      return;
-    }
-    this.#serve(from, message.from, message.count);
+    this.#router?.receive(from, message);
   }
 
   /** Answers with decided blocks; one answer at a time per peer, so that catching up cannot starve votes. */
