@@ -59,8 +59,8 @@ export function* matchEntries(
     const id = leafHash(entry.leaf);
     if (leaf.item > 0) {
       if (current === undefined && !inStep) {
-        // The list's first leaf is the damaged one: its transaction's id finds the request again.
-        const again = requests.findIndex((one, i) => i >= next && isItemOf(leaf, one));
+        // An item of this list was damaged before this one: the transaction's id finds the request again.
+        const again = requests.findIndex((one, i) => i >= next - 1 && isItemOf(leaf, one));
         if (again >= 0) next = again + 1;
         current = requests[again];
         inStep = current !== undefined;

@@ -58,3 +58,4 @@ export {
 } from './receipt.ts';
 export { leafHash, verifyConsistency, verifyInclusion } from './rfc6962.ts';
 export { RegisteredKeys } from './signers.ts';
+export { type ExportSource, exportLines } from './write-export.ts';

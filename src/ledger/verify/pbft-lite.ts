@@ -12,7 +12,7 @@ import type { BlockHeader, ConsensusVerifier } from './consensus.ts';
 import { HASH_BYTES } from './rfc6962.ts';
 
 const PROTOCOL_VERSION = 1;
-const HEADER_BYTES = 302;
+const HEADER_BYTES = 292;
 const SIGNATURE_BYTES = 64;
 const VOTE_BYTES = 2 + SIGNATURE_BYTES;
 /** Epoch, height, view, header hash and number of votes. */

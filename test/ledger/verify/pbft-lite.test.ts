@@ -1,0 +1,278 @@
+/** The second reading of pbft-lite's bytes against the library, and a whole consortium's export verified offline. */
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { concat, equalBytes, fromHex, toHex, u32be, utf8 } from '../../../src/codec/bytes.ts';
+import { sha256 } from '../../../src/codec/hash.ts';
+import {
+  DEFAULT_TIMING,
+  encodeHeader,
+  encodeQc,
+  genesisChain,
+  type Header,
+  headerHash,
+  InProcessNetwork,
+  MemoryWal,
+  PbftNode,
+  type QuorumCertificate,
+  validatorKey,
+  validatorSet,
+} from '../../../src/consensus/index.ts';
+import { decodeLeaf, entryId } from '../../../src/ledger/entries/leaf.ts';
+import { LedgerEngine, MemoryStore } from '../../../src/ledger/index.ts';
+import {
+  anchorOfGenesis,
+  decodeLine,
+  type ExportSource,
+  encodeReceipt,
+  exportLines,
+  PBFT_LITE,
+  pbftGenesisHash,
+  RegisteredKeys,
+  readExport,
+  verifyLedger,
+  verifyReceipt,
+} from '../../../src/ledger/verify/index.ts';
+import { MachineReplay } from '../../../src/ledger/verify/replay.ts';
+import {
+  bytesOf,
+  CHAIN_ID,
+  enrolment,
+  genesisDocument,
+  MEMBER_IDS,
+  operatorOf,
+  signGenesis,
+  subjectOf,
+  TestLedger,
+  validatorOf,
+} from '../support.ts';
+
+const set = {
+  epoch: 0,
+  validators: MEMBER_IDS.map((member) => ({ member, key: validatorOf(member).publicKey.key })),
+};
+const keys = set.validators.map(({ key }) => key);
+
+/** A header with every field different. */
+function header(more: Partial<Header> = {}): Header {
+  const hash = (name: string) => toHex(bytesOf(name)) as Header['parentHash'];
+  return {
+    version: 1,
+    chainId: hash('chain'),
+    epoch: 0,
+    height: 2 ** 33 + 7,
+    view: 3,
+    proposer: 2,
+    time: 1_700_000_000_123,
+    parentHash: hash('parent'),
+    batchHash: hash('batch'),
+    stateRoot: hash('state'),
+    logRoot: hash('log'),
+    treeSize: 2 ** 40 + 1,
+    validatorsHash: hash('validators'),
+    nextValidatorsHash: hash('next'),
+    parentQcHash: hash('qc'),
+    ...more,
+  };
+}
+
+/** COMMITs by these members over a header, in view 5, made from the written layout. */
+function certificate(
+  of: Header,
+  members: readonly string[],
+  more: Partial<QuorumCertificate> = {},
+): Uint8Array {
+  const hash = headerHash(encodeHeader(of));
+  const at = { epoch: of.epoch, height: of.height, view: 5, headerHash: hash, ...more };
+  const votes = members.map((member) => {
+    const sender = MEMBER_IDS.indexOf(member);
+    const height = concat(u32be(Math.floor(at.height / 2 ** 32)), u32be(at.height % 2 ** 32));
+    const message = concat(
+      utf8('pbft-lite/1'),
+      Uint8Array.of(3, 0, 1),
+      fromHex(of.chainId),
+      u32be(at.epoch),
+      height,
+      u32be(at.view),
+      Uint8Array.of(0, sender),
+      fromHex(at.headerHash),
+    );
+    return { sender, signature: validatorOf(member).sign(message) };
+  });
+  return encodeQc({ ...at, votes });
+}
+
+describe('headers', () => {
+  test('read as the library writes them, hashes too', () => {
+    const bytes = encodeHeader(header());
+    const read = PBFT_LITE.readHeader(bytes);
+    const { height, time, treeSize, epoch } = header();
+    expect(read).toMatchObject({ height, time, treeSize, epoch });
+    const names = ['chainId', 'parentHash', 'batchHash', 'stateRoot', 'logRoot', 'validatorsHash'] as const;
+    for (const name of names) expect(toHex(read[name]), name).toBe(header()[name]);
+    expect(toHex(read.nextValidatorsHash)).toBe(header().nextValidatorsHash);
+    expect(toHex(PBFT_LITE.headerHash(bytes))).toBe(headerHash(bytes));
+    expect(toHex(PBFT_LITE.validatorsHash(set))).toBe(validatorSet(0, keys).hash);
+    const chain = genesisChain({ chainId: sha256(), time: 5, validators: keys });
+    expect(toHex(pbftGenesisHash(sha256(), 5, set))).toBe(chain.headHash);
+  });
+
+  test('of another length, version or height are refused', () => {
+    const bytes = encodeHeader(header());
+    expect(() => PBFT_LITE.readHeader(bytes.subarray(1))).toThrow('292');
+    expect(() => PBFT_LITE.readHeader(Uint8Array.of(...bytes, 0))).toThrow('292');
+    const other = new Uint8Array(bytes);
+    other[1] = 2;
+    expect(() => PBFT_LITE.readHeader(other)).toThrow('version');
+    expect(() => PBFT_LITE.readHeader(encodeHeader(header({ height: 0 })))).toThrow('height');
+  });
+});
+
+describe('certificates', () => {
+  const one = header();
+  const bytes = encodeHeader(one);
+  const wrong = (qc: Uint8Array, of = bytes): string | undefined => PBFT_LITE.verifyQc(of, qc, set);
+  const three = ['alder', 'birch', 'dogwood'];
+
+  test('of a quorum hold, whoever is in it', () => {
+    expect(wrong(certificate(one, three))).toBeUndefined();
+    expect(wrong(certificate(one, MEMBER_IDS))).toBeUndefined();
+  });
+
+  test('fail with too few votes, another view, height, epoch, header or set, and with any bit flipped', () => {
+    expect(wrong(certificate(one, three.slice(1)))).toBe('2 votes of 3');
+    const qc = certificate(one, three);
+    expect(wrong(qc, encodeHeader(header({ time: 1 })))).toBe('votes on another header');
+    expect(wrong(certificate(one, three, { height: 5 }))).toBe('votes on height 5');
+    expect(wrong(certificate(one, three, { epoch: 1 }))).toBe('votes of epoch 1');
+    expect(PBFT_LITE.verifyQc(bytes, qc, { ...set, epoch: 1 })).toBe('votes of epoch 0');
+    const reordered = { epoch: 0, validators: [...set.validators].reverse() };
+    expect(PBFT_LITE.verifyQc(bytes, qc, reordered)).toContain('a bad signature');
+    expect(wrong(new Uint8Array())).toBe('the bytes end early');
+    for (let at = 0; at < qc.length; at++) {
+      const bent = new Uint8Array(qc);
+      bent[at] ^= 1 << (at % 8);
+      expect(wrong(bent), `byte ${at}`).toBeDefined();
+    }
+  });
+
+  test('with one voter twice do not reach a quorum', () => {
+    const qc = certificate(one, three);
+    const vote = qc.subarray(50, 50 + 66);
+    const twice = concat(qc.subarray(0, 50), vote, vote, qc.subarray(50 + 66, 50 + 132));
+    expect(twice.length).toBe(qc.length);
+    expect(wrong(twice)).toBe('votes out of order or of nobody');
+  });
+});
+
+describe('a consortium of four over pbft-lite', () => {
+  const network = new InProcessNetwork();
+  const members: { engine: LedgerEngine; node: PbftNode }[] = [];
+  let lines: string[] = [];
+  let genesisLeaf: Uint8Array;
+
+  beforeAll(async () => {
+    const document = { ...genesisDocument(), time: Date.now() - 1000 };
+    const genesis = signGenesis(document);
+    for (const member of MEMBER_IDS) {
+      const engine = await LedgerEngine.open({
+        store: new MemoryStore(),
+        genesis,
+        cosign: { member, signer: validatorOf(member) },
+        onListenerError: (error) => {
+          throw error;
+        },
+      });
+      const chainId = fromHex(engine.entryAt(0)?.id ?? '');
+      const key = validatorKey(bytesOf(`validator ${member}`));
+      let draws = 0;
+      const node = new PbftNode({
+        key,
+        genesis: { chainId, time: document.time, validators: keys },
+        application: engine,
+        blocks: engine.blocks,
+        wal: new MemoryWal(),
+        transport: network.endpoint(toHex(key.publicKey)),
+        random: (n) => bytesOf(`${member} ${draws++}`).subarray(0, n),
+        now: () => performance.now(),
+        clock: () => Date.now(),
+        timing: { ...DEFAULT_TIMING, helloMs: 30 },
+      });
+      members.push({ engine, node });
+    }
+    await Promise.all(members.map(({ node }) => node.start()));
+    const writer = await TestLedger.open({ document });
+    writer.time = Date.now();
+    const [{ engine, node }] = members;
+    const submit = (request: Uint8Array) => node.submit(request);
+    await submit(writer.request(operatorOf('alder'), 'SubjectPut', enrolment('ada', 'alder')));
+    const grants = ['doctor', 'nurse', 'lab'].map((role) => ({
+      subject: subjectOf('ada'),
+      attribute: `alder/role:${role}`,
+      until: null,
+    }));
+    await submit(writer.request(operatorOf('alder'), 'AttributeSet', grants));
+    await Promise.all(
+      MEMBER_IDS.map((id) => submit(writer.request(operatorOf(id), 'SubjectPut', enrolment(`s ${id}`, id)))),
+    );
+    const end = { subject: subjectOf('ada'), attribute: 'alder/role:lab' };
+    await submit(writer.request(operatorOf('alder'), 'AttributeEnd', end));
+    const last = engine.entryAt(engine.head.size - 1);
+    await engine.awaitReceipt(last?.id ?? '');
+    genesisLeaf = engine.entryAt(0)?.bytes ?? new Uint8Array();
+    const checkpoint = engine.checkpoint();
+    const source: ExportSource = {
+      chainId: engine.chainId,
+      height: engine.head.height,
+      genesisLeaf,
+      block: (height) => engine.block(height),
+      validators: () => undefined,
+      checkpoint: (height) => (height === checkpoint?.checkpoint.height ? checkpoint.text : undefined),
+    };
+    lines = [...exportLines(source, PBFT_LITE)];
+  });
+
+  afterAll(async () => {
+    for (const { node } of members) await node.stop();
+    for (const { engine } of members) await engine.close();
+  });
+
+  const verify = (of: readonly string[]) =>
+    verifyLedger(readExport(of), anchorOfGenesis(genesisLeaf), {
+      consensus: PBFT_LITE,
+      signatures: new RegisteredKeys(),
+      replay: new MachineReplay(),
+    });
+
+  test('exports a ledger that verifies offline, with every signature, certificate, result and root', async () => {
+    const report = await verify(lines);
+    expect(report.failures).toEqual([]);
+    expect(report).toMatchObject({ ok: true, entries: 10, blocks: lines.length - 1 });
+  });
+
+  test('gives receipts that verify from the genesis alone', () => {
+    const [{ engine }] = members;
+    const anchor = anchorOfGenesis(genesisLeaf);
+    expect(equalBytes(anchor.genesisEntry, entryId(genesisLeaf))).toBe(true);
+    expect(anchor.chainId).toBe(CHAIN_ID);
+    for (let index = 0; index < engine.head.size; index++) {
+      const receipt = engine.receipt(engine.entryAt(index)?.id ?? '');
+      if (receipt === undefined) throw new Error('expected a receipt');
+      expect(verifyReceipt(encodeReceipt(receipt), anchor)).toMatchObject({ ok: true });
+    }
+  });
+
+  test('is red in exactly the entry whose result was rewritten', async () => {
+    const at = lines.findIndex((line) => line.includes('"header"') && JSON.parse(line).leaves.length === 3);
+    const record = decodeLine(lines[at]);
+    if (record.kind !== 'block') throw new Error('expected a block');
+    const leaf = decodeLeaf(record.leaves[1]);
+    const object = JSON.parse(lines[at]);
+    const bytes = Buffer.from(object.leaves[1], 'base64url');
+    bytes[bytes.length - 1] ^= 1;
+    object.leaves[1] = bytes.toString('base64url');
+    const report = await verify(lines.map((line, i) => (i === at ? JSON.stringify(object) : line)));
+    expect(report.failures.map(({ height, index }) => [height, index])).toEqual(
+      report.failures.map(() => [leaf.height, leaf.index]),
+    );
+    expect(report.failures.map(({ what }) => what)).toEqual(['leaf', 'result']);
+  });
+});
