@@ -44,6 +44,7 @@ export {
   quasiIdentifierSpecs,
   type TypeRules,
 } from './keyword-map.ts';
+export { BUNDLE_ENTRIES_MAX, RESOURCE_BYTES_MAX, VALUE_BYTES_MAX } from './limits.ts';
 export {
   CUSTODIAN_DOMAIN,
   custodianOf,

@@ -226,7 +226,8 @@ function cutResource(bytes: Uint8Array, span: Span, position: Position): SourceI
   if (span.end - span.start > RESOURCE_BYTES_MAX) {
     return refusal('fhir.too_large', `expected a resource of at most ${RESOURCE_BYTES_MAX} bytes`, position);
   }
-  const slice = bytes.slice(span.start, span.end);
+  // Not `slice`: of a Node Buffer that would be a view, and keep the whole Bundle alive.
+  const slice = new Uint8Array(bytes.subarray(span.start, span.end));
   const json = parseObject(slice);
   if (json === undefined) return refusal('fhir.shape', 'expected the resource to be a JSON object', position);
   const { resourceType, id } = json;

@@ -29,9 +29,11 @@ async function* readAll(stream: ReadableStream<Uint8Array>): AsyncGenerator<Uint
   }
 }
 
+/** A web stream over `first` and the rest; an error of the source is kept in `failure` to be told from bad gzip. */
 function toStream(
   first: Uint8Array,
   rest: AsyncIterator<Uint8Array>,
+  failure: { error?: unknown },
 ): ReadableStream<Uint8Array<ArrayBuffer>> {
   let pending: Uint8Array | undefined = first;
   return new ReadableStream<Uint8Array<ArrayBuffer>>({
@@ -41,9 +43,14 @@ function toStream(
         pending = undefined;
         return;
       }
-      const next = await rest.next();
-      if (next.done) controller.close();
-      else controller.enqueue(new Uint8Array(next.value));
+      try {
+        const next = await rest.next();
+        if (next.done) controller.close();
+        else controller.enqueue(new Uint8Array(next.value));
+      } catch (error) {
+        failure.error = error;
+        throw error;
+      }
     },
     async cancel() {
       await rest.return?.();
@@ -62,10 +69,11 @@ async function* inflated(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint
       head = head.length === 0 ? next.value : concat(head, next.value);
     }
     if (head[0] === 0x1f && head[1] === 0x8b) {
+      const failure: { error?: unknown } = {};
       try {
-        yield* readAll(toStream(head, iterator).pipeThrough(new DecompressionStream('gzip')));
+        yield* readAll(toStream(head, iterator, failure).pipeThrough(new DecompressionStream('gzip')));
       } catch (cause) {
-        if (cause instanceof CodedError) throw cause;
+        if (failure.error !== undefined) throw failure.error;
         throw new CodedError('fhir.gzip', 'expected intact gzip data; the file is damaged or cut short', {
           cause,
         });

@@ -1,8 +1,8 @@
 import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { readDocument } from '../../src/fhir/index.ts';
-import { read, text } from './shared.ts';
+import { readDocument, readResources } from '../../src/fhir/index.ts';
+import { chunked, collect, read, text } from './shared.ts';
 
 const PATIENT_TEXT = '{ "resourceType": "Patient", "id": "p1",\n  "multipleBirthInteger": 2 }';
 const ODD_TEXT =
@@ -64,6 +64,13 @@ describe('a resource is the exact byte slice of its source', () => {
   it('hands out arrays of their own, so that keeping one record does not keep its Bundle', async () => {
     const { resources } = await read(BUNDLE);
     for (const { bytes } of resources) expect(bytes.buffer.byteLength).toBe(bytes.length);
+  });
+
+  it('also of a Node Buffer', () => {
+    const [item] = readDocument(Buffer.from(`  ${ODD_TEXT}  `), 'test');
+    if ('refused' in item) expect.fail('refused');
+    expect(item.bytes.constructor).toBe(Uint8Array);
+    expect(item.bytes.buffer.byteLength).toBe(new TextEncoder().encode(ODD_TEXT).length);
   });
 
   it('reads a document that is in memory like one that is streamed', async () => {
@@ -234,4 +241,79 @@ it('damaged gzip ends the source with fhir.gzip', async () => {
   const flipped = packed.slice();
   flipped[packed.length - 5] ^= 1;
   await expect(read(flipped)).rejects.toMatchObject({ code: 'fhir.gzip' });
+});
+
+it('an error of the source itself comes through as it is, gzipped or not', async () => {
+  const failing = async function* (first: Uint8Array): AsyncGenerator<Uint8Array> {
+    yield first;
+    throw new Error('disk gone');
+  };
+  const packed = new Uint8Array(gzipSync('{"resourceType":"Basic"}\n'.repeat(1000)));
+  for (const first of [packed.subarray(0, 40), new TextEncoder().encode('{"resourceType":"Basic"}\n')]) {
+    await expect(collect(readResources(failing(first), { name: 'test' }))).rejects.toThrow('disk gone');
+  }
+});
+
+it('ends its source when the reader stops early', async () => {
+  for (const packed of [false, true]) {
+    let ended = false;
+    const lines = new TextEncoder().encode('{"resourceType":"Basic"}\n'.repeat(1000));
+    const bytes = packed ? new Uint8Array(gzipSync(lines)) : lines;
+    const source = async function* (): AsyncGenerator<Uint8Array> {
+      try {
+        yield* chunked(bytes, 16);
+      } finally {
+        ended = true;
+      }
+    };
+    for await (const item of readResources(source(), { name: 'test' })) {
+      expect('refused' in item).toBe(false);
+      break;
+    }
+    expect(ended).toBe(true);
+  }
+});
+
+describe('the scanner and JSON.parse agree', () => {
+  const parses = (text: string): boolean => {
+    try {
+      JSON.parse(text);
+      return true;
+    } catch {
+      return false;
+    }
+  };
+
+  it('on every text that is one byte away from JSON', async () => {
+    const source = '{"resourceType":"Basic","a":[1,-0.5e+3,"x\\n\\u00e9",true,null,{}],"b":{"c":""}}';
+    const bytes = [...'{}[]",:\\/ \t019.eE+-truefalsn\u0001'];
+    for (let at = 0; at < source.length; at++) {
+      for (const byte of ['', ...bytes]) {
+        const text = source.slice(0, at) + byte + source.slice(at + 1);
+        const [item] = readDocument(new TextEncoder().encode(text), 'test');
+        const isJson = !('refused' in item) || !item.refused.code.startsWith('fhir.json_');
+        // A repeated name is the one text that JSON.parse takes and we do not.
+        const repeated = 'refused' in item && item.refused.code === 'fhir.json_duplicate_name';
+        if (isJson !== parses(text) && !repeated) expect.fail(text);
+      }
+    }
+  });
+
+  it('on random texts of JSON characters', () => {
+    const texts = fc.array(
+      fc.constantFrom('{', '}', '[', ']', '"', ':', ',', '1', '-', 'e', '.', '\\', 'u00e9', 'true', ' ', 'a'),
+      {
+        maxLength: 14,
+      },
+    );
+    fc.assert(
+      fc.property(texts, (parts) => {
+        const text = parts.join('');
+        const [item] = readDocument(new TextEncoder().encode(text), 'test');
+        if ('refused' in item && item.refused.code === 'fhir.json_duplicate_name') return;
+        expect('refused' in item && item.refused.code.startsWith('fhir.json_')).toBe(!parses(text));
+      }),
+      { seed: 11, numRuns: 5000 },
+    );
+  });
 });

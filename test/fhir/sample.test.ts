@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import {
+  DEFAULT_FIELDS,
   extractKeywords,
   type ImportBatch,
   isRefusal,
@@ -12,7 +13,9 @@ import {
   planImport,
   resolveInBundle,
   type SourceResource,
+  toKeywords,
 } from '../../src/fhir/index.ts';
+import { type Formula, keywordKey, parseQuery, planQuery } from '../../src/search/index.ts';
 import { collect, MEMBERS, readFiles, sampleFiles, text } from './shared.ts';
 
 const files = sampleFiles();
@@ -205,6 +208,52 @@ describe('the sample', () => {
       maxBuffer: 1 << 24,
     });
     expect(printed).toBe(before.join(''));
+  });
+});
+
+describe('the sample answers queries of src/search, evaluated here on plain keywords by patient', () => {
+  /** Keyword -> numbers of the patients (their files) that have it. */
+  const patientsOf = new Map<string, Set<number>>();
+  for (const { json, position } of resources) {
+    const patient = Number(position.source.slice('patient-'.length, -'.json'.length));
+    for (const bytes of toKeywords(extractKeywords(json)).keywords) {
+      const key = keywordKey(bytes);
+      patientsOf.set(key, (patientsOf.get(key) ?? new Set()).add(patient));
+    }
+  }
+  const answers = (query: string): number[] => {
+    const { formula, keywords } = planQuery(parseQuery(query), DEFAULT_FIELDS);
+    const holds = (part: Formula, patient: number): boolean => {
+      switch (part.op) {
+        case 'keyword':
+          return patientsOf.get(keywordKey(keywords[part.at].bytes))?.has(patient) ?? false;
+        case 'not':
+          return !holds(part.arg, patient);
+        case 'and':
+          return part.args.every((arg) => holds(arg, patient));
+        case 'or':
+          return part.args.some((arg) => holds(arg, patient));
+      }
+    };
+    return Array.from({ length: 13 }, (_, i) => i + 1).filter((patient) => holds(formula, patient));
+  };
+
+  it.each([
+    ['condition:E11* and condition:I10 and medication:860975', [1, 2, 5]],
+    ['condition:"http://hl7.org/fhir/sid/icd-10-cm"|I10 and not condition:E11*', [4, 12]],
+    ['condition:E11.22', [2]],
+    ['hba1c >= 7.0', [1, 2, 11]],
+    ['hba1c in [6.5, 7.0]', [5, 8]],
+    ['systolic > 145', [1, 2, 12]],
+    ['diastolic > 145', []],
+    ['note:metformin and note:dietitian', [1]],
+    ['note:DIZZY or note:palpitation', [1, 4]],
+    ['text:diab*', [1, 2, 5, 8, 11]],
+    ['allergy:7980', [1, 6, 9]],
+    ['date >= 2025-01-01 and type:Encounter', [3, 4, 8, 9, 13]],
+    ['type:Claim', []],
+  ])('%s', (query, patients) => {
+    expect(answers(query)).toEqual(patients);
   });
 });
 
