@@ -13,14 +13,9 @@ import { type FieldRegistry, fieldRegistry } from '../search/fields.ts';
 import { GRID_BITS_MAX } from '../search/grid.ts';
 import { foldedWords } from '../search/words.ts';
 import { codeAncestors } from './code-hierarchy.ts';
+import { fieldSpecs } from './fields.ts';
 import { asList, isObject, type JsonObject, type JsonValue } from './json.ts';
-import {
-  fieldSpecs,
-  KEYWORD_MAP,
-  type KeywordMap,
-  type KeywordRule,
-  type NumberRule,
-} from './keyword-map.ts';
+import { KEYWORD_MAP, type KeywordMap, type KeywordRule, type NumberRule } from './keyword-map.ts';
 import { NOTE_BYTES_MAX, NOTE_WORDS_MAX, TEXT_WORDS_MAX, VALUE_KEYWORDS_MAX } from './limits.ts';
 
 /** Codes above a code in its system, nearest first; undefined leaves it to the built-in structure. */

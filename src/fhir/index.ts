@@ -3,13 +3,8 @@
  * found by, and the standard shapes of audit and consent. Pure, shared with browsers; FHIR stays at the edge and the
  * rest of Hippocrypt sees bytes, policy texts and field values. Formats: docs/format/fhir.md.
  */
-export {
-  type AuditEntryView,
-  type AuditedRecord,
-  type BalpAuditEvent,
-  toBalpAuditEvents,
-  type Verdict,
-} from './balp.ts';
+export type { AuditEntryView, AuditedRecord, BalpAuditEvent, Verdict } from './audit-event.ts';
+export { toBalpAuditEvents } from './balp.ts';
 export { codeAncestors } from './code-hierarchy.ts';
 export {
   type ConsentState,
@@ -34,14 +29,14 @@ export {
   extractKeywords,
   toKeywords,
 } from './extract.ts';
+export { fieldSpecs, quasiIdentifierSpecs } from './fields.ts';
 export { identifiersOf, type JsonObject, type JsonValue } from './json.ts';
 export {
-  fieldSpecs,
   KEYWORD_MAP,
   type KeywordMap,
   type KeywordRule,
   type NumberRule,
-  quasiIdentifierSpecs,
+  type RuleKind,
   type TypeRules,
 } from './keyword-map.ts';
 export { BUNDLE_ENTRIES_MAX, RESOURCE_BYTES_MAX, VALUE_BYTES_MAX } from './limits.ts';
