@@ -129,7 +129,8 @@ export const DEFAULT_POLICIES: PolicyMap = {
 };
 
 /**
- * Who may search a field, by member. A grant on a field is a grant on all its values, so the search policy may not be
- * wider than what the roles it names are trusted with (notes on the field's read policies: docs/keyword-map.md).
+ * Who may search the fields of a member's index. A search tells, without opening anything, which pseudonym has a record
+ * with a value; so this is a right of its own, wider for researchers than reading, and each member grants it by granting
+ * `role:researcher`. What it discloses: docs/keyword-map.md.
  */
 export const DEFAULT_SEARCH_POLICY = '{member}/role:researcher or {member}/role:attending';
