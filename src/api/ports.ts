@@ -180,6 +180,12 @@ export interface Services {
       )[];
     }>;
     manifest(custodian: MemberId): Promise<Uint8Array>;
+    /** Index numbers from `from` on: which record and patient each is, and whether it is dead. */
+    numbers(
+      custodian: MemberId,
+      from: number,
+      count: number,
+    ): readonly { record: string; patient: string | null; dead: boolean }[];
     segment(id: string, range?: { start: number; end: number }): Promise<Uint8Array>;
     /** Gateway query for callers without SDK. */
     query(

@@ -7,13 +7,24 @@ import { CodedError } from '../../codec/errors.ts';
 import { memberId } from '../../codec/ids.ts';
 import { toJson } from '../json.ts';
 import type { Services } from '../ports.ts';
-import { base64url, Committed, MemberIdText, Purpose, problems, SignedFields } from '../schemas.ts';
+import {
+  base64url,
+  Committed,
+  MemberIdText,
+  Purpose,
+  problems,
+  RecordIdText,
+  SignedFields,
+  SubjectIdText,
+} from '../schemas.ts';
 import { sessionOf } from '../session.ts';
 import { answer, requestOf } from '../writes.ts';
 
 /** Padded count of one Search entry, and entries of one signed list. */
 const BLINDED_MAX = 32;
 const SEARCHES_MAX = 64;
+/** Numbers in one page. */
+const NUMBERS_MAX = 1024;
 const bearer = [{ bearer: [] }];
 
 export function searchRoutes(scope: FastifyInstance, services: Services): void {
@@ -115,6 +126,36 @@ export function searchRoutes(scope: FastifyInstance, services: Services): void {
     async (request) => ({
       manifest: toBase64url(await services.search.manifest(memberId(request.params.custodian))),
     }),
+  );
+
+  app.get(
+    '/search/numbers/:custodian',
+    {
+      schema: {
+        summary: 'Which record and patient stands behind each index number',
+        description:
+          'As on the ledger: state `indexno/<custodian>/<number>` and `record/<id>`, a page at a time.',
+        tags: ['search'],
+        security: bearer,
+        params: z.object({ custodian: MemberIdText }),
+        querystring: z.object({
+          from: z.coerce.number().int().min(0).default(0),
+          count: z.coerce.number().int().min(1).max(NUMBERS_MAX).default(NUMBERS_MAX),
+        }),
+        response: {
+          200: z.object({
+            numbers: z.array(
+              z.object({ record: RecordIdText, patient: SubjectIdText.nullable(), dead: z.boolean() }),
+            ),
+          }),
+          ...problems,
+        },
+      },
+    },
+    (request) => {
+      const { from, count } = request.query;
+      return { numbers: [...services.search.numbers(memberId(request.params.custodian), from, count)] };
+    },
   );
 
   app.get(

@@ -1,0 +1,495 @@
+/**
+ * One member's node, wired from its parts: stores, ledger, consensus, authority, indexer, gateway. This is the
+ * composition root; nothing below knows how it is put together. Members of one process share worker threads and
+ * caches of verified signatures, never a store, key, share or decision.
+ */
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { performance } from 'node:perf_hooks';
+import type { FastifyInstance } from 'fastify';
+import { type AuthorityKeys, encodeAuthorityKeys, encodeRegistry, type Group } from '../abe/index.ts';
+import { authorityKeys } from '../abe/threshold/keys.ts';
+import { buildApp } from '../api/app.ts';
+import type { CommittedEntry } from '../api/ports.ts';
+import type { MemberLink } from '../authority/link.ts';
+import { Authority } from '../authority/release.ts';
+import { fromHex, toHex, utf8 } from '../codec/bytes.ts';
+import { CodedError } from '../codec/errors.ts';
+import { hkdfSha256, sha256 } from '../codec/hash.ts';
+import { type HpkeKeyPair, hpkeKeyPair } from '../codec/hpke.ts';
+import { type MemberId, memberId, recordId, type SubjectId } from '../codec/ids.ts';
+import { ed25519Signer } from '../codec/signature.ts';
+import {
+  checkEvidence,
+  FileWal,
+  PbftNode,
+  type Transport,
+  type VerificationCache,
+  validatorKey,
+} from '../consensus/index.ts';
+import {
+  type Culprit,
+  decodeGenesis,
+  type EntryType,
+  encodeRequest,
+  LedgerEngine,
+  STATE,
+  signTransaction,
+  type TransactionDraft,
+  type VerifiedSignatures,
+} from '../ledger/index.ts';
+import {
+  type Environment,
+  type HeaderStore,
+  type Keystore,
+  openEmbeddedStore,
+  openEnvironment,
+  openHeaderStore,
+  type PayloadStore,
+} from '../storage/index.ts';
+import { Accounts } from './accounts.ts';
+import { Agent } from './agent.ts';
+import { Custody } from './custody.ts';
+import { operatorOf, SECRETS, secretOf } from './identity.ts';
+import { IndexService } from './index-service.ts';
+import { NodeLedger } from './ledger.ts';
+import { Parts } from './parts.ts';
+import { Records } from './records.ts';
+import { Replicas } from './replicas.ts';
+import { SearchService } from './search-service.ts';
+import { SegmentFiles } from './segment-files.ts';
+import { servicesOf } from './services.ts';
+import { heldFieldKeys } from './setup.ts';
+import { Staging } from './staging.ts';
+import { Subjects } from './subjects.ts';
+import type { WorkPool } from './work/pool.ts';
+import type { Parameters } from './work/tasks.ts';
+
+/** Tables of a node's own environment, beside the ledger's. */
+const NODE_TABLES = ['accounts', 'staged', 'identifiers', 'manifests'];
+const LEDGER_TABLES = [
+  'entry',
+  'entry-id',
+  'tx',
+  'entry-ref',
+  'block',
+  'block-qc',
+  'nonce-expiry',
+  'ledger-meta',
+  'state',
+  'state-node',
+  'log',
+];
+/** How long a transaction that the gateway signs may wait to be ordered. */
+const TRANSACTION_TTL_MS = 120_000;
+
+export interface NodeLog {
+  event(name: string, fields: Readonly<Record<string, unknown>>): void;
+}
+
+export interface MemberOptions {
+  readonly dir: string;
+  readonly keystore: Keystore;
+  /** Signed genesis. */
+  readonly genesis: Uint8Array;
+  readonly link: MemberLink;
+  readonly transport: (validator: string) => Transport;
+  readonly pool: WorkPool;
+  readonly group: Group;
+  readonly random: (length: number) => Uint8Array;
+  readonly clock: () => number;
+  readonly signatures?: VerifiedSignatures;
+  readonly verificationCache?: VerificationCache;
+  readonly log: NodeLog;
+  readonly ratePerMinute?: number;
+  /** True after a restore from backup. */
+  readonly restored?: boolean;
+}
+
+/** A running node. */
+export class MemberNode {
+  readonly id: MemberId;
+  readonly operator: SubjectId;
+  readonly ledger: NodeLedger;
+  readonly engine: LedgerEngine;
+  readonly consensus: PbftNode;
+  readonly authority: Authority;
+  readonly accounts: Accounts;
+  readonly subjects: Subjects;
+  readonly records: Records;
+  readonly search: SearchService;
+  readonly replicas: Replicas;
+  readonly parts: Parts;
+  readonly custody: Custody;
+  readonly hpke: HpkeKeyPair;
+  readonly payloads: PayloadStore;
+  readonly headers: HeaderStore;
+  readonly options: MemberOptions;
+  indexes: IndexService | undefined;
+  app: FastifyInstance | undefined;
+  readonly #environments: readonly Environment[];
+  readonly #stops: (() => void | Promise<void>)[] = [];
+  #keys: { readonly epoch: number; readonly keys: AuthorityKeys; readonly bytes: Uint8Array } | undefined;
+  #registry: { readonly bytes: Uint8Array; readonly of: unknown } | undefined;
+
+  private constructor(parts: {
+    id: MemberId;
+    operator: SubjectId;
+    ledger: NodeLedger;
+    engine: LedgerEngine;
+    consensus: PbftNode;
+    accounts: Accounts;
+    custody: Custody;
+    hpke: HpkeKeyPair;
+    payloads: PayloadStore;
+    headers: HeaderStore;
+    environments: readonly Environment[];
+    store: Environment;
+    local: Uint8Array;
+    options: MemberOptions;
+  }) {
+    const { options, id, ledger, custody, store, local } = parts;
+    const { link, pool, random } = options;
+    this.id = id;
+    this.operator = parts.operator;
+    this.ledger = ledger;
+    this.engine = parts.engine;
+    this.consensus = parts.consensus;
+    this.accounts = parts.accounts;
+    this.custody = custody;
+    this.hpke = parts.hpke;
+    this.payloads = parts.payloads;
+    this.headers = parts.headers;
+    this.options = options;
+    this.#environments = parts.environments;
+    const commit = (subject: SubjectId, type: string, body: unknown): Promise<readonly CommittedEntry[]> =>
+      this.commitAs(subject, type, body);
+    this.authority = new Authority({
+      member: id,
+      ledger,
+      work: { issue: (task) => pool.run({ task: 'issue', ...task }) },
+      now: options.clock,
+    });
+    this.parts = new Parts({ link, authority: this.authority, members: () => this.#shareMembers() });
+    this.subjects = new Subjects({
+      member: id,
+      ledger,
+      accounts: parts.accounts,
+      custody,
+      store,
+      identifierKey: hkdfSha256(local, new Uint8Array(), 'hippocrypt/identifiers/1', 32),
+      random,
+      commit,
+    });
+    this.replicas = new Replicas({
+      member: id,
+      ledger,
+      link,
+      headers: parts.headers,
+      payloads: parts.payloads,
+      store,
+      segments: (custodian) => this.segments(custodian),
+      onError: (event, error) => this.#logError(event, error),
+    });
+    const agent = new Agent({
+      ledger,
+      custody,
+      parts: this.parts,
+      authorityKeys: () => this.authorityKeys(),
+      commit,
+    });
+    this.staging = new Staging(
+      store,
+      hkdfSha256(local, new Uint8Array(), 'hippocrypt/staging/1', 32),
+      random,
+    );
+    const parameters = (): Parameters => this.parameters();
+    this.records = new Records({
+      member: id,
+      ledger,
+      headers: parts.headers,
+      payloads: parts.payloads,
+      staging: this.staging,
+      replicas: this.replicas,
+      pool,
+      agent,
+      parameters,
+      random,
+      sign: (subject, type, body) => this.signAs(subject, type, body),
+      submit: (request) => ledger.submit(request),
+    });
+    this.search = new SearchService({
+      member: id,
+      ledger,
+      link,
+      replicas: this.replicas,
+      indexes: () => this.indexService(),
+      segments: (custodian) => this.segments(custodian),
+      agent,
+      pool,
+      parameters,
+      commit,
+      random,
+    });
+  }
+
+  readonly staging: Staging;
+  readonly #segments = new Map<MemberId, Promise<SegmentFiles>>();
+
+  /** Opens every store, recovers, and joins the consensus. The gateway listens only after `listen`. */
+  static async open(options: MemberOptions): Promise<MemberNode> {
+    const { dir, keystore, genesis, random, log } = options;
+    await mkdir(dir, { recursive: true });
+    const { decoded } = decodeGenesis(genesis);
+    const validatorSeed = await secretOf(keystore, SECRETS.validator);
+    const signer = ed25519Signer(validatorSeed);
+    const self = decoded.members.find((one) => toHex(one.validatorKey) === toHex(signer.publicKey.key));
+    if (self === undefined)
+      throw new CodedError('member.unknown', 'the genesis names no member with this validator key');
+    const ledgerEnv = openEnvironment(join(dir, 'ledger'), { tables: LEDGER_TABLES });
+    const nodeEnv = openEnvironment(join(dir, 'node'), { tables: NODE_TABLES });
+    const payloads = openEmbeddedStore(join(dir, 'blocks'));
+    const headers = await openHeaderStore(join(dir, 'headers'), { random });
+    const engine = await LedgerEngine.open({
+      store: ledgerEnv,
+      genesis,
+      cosign: { member: self.id, signer },
+      ...(options.signatures === undefined ? {} : { signatures: options.signatures }),
+      culpritOf,
+      onListenerError: (error) => log.event('listener.failed', { error: describe(error) }),
+    });
+    const key = validatorKey(validatorSeed);
+    const wal = new FileWal(join(dir, 'wal'));
+    const consensus = new PbftNode({
+      key,
+      genesis: {
+        chainId: chainIdHash(decoded.chainId),
+        time: decoded.time,
+        validators: decoded.members.map((one) => one.validatorKey),
+      },
+      application: engine,
+      blocks: engine.blocks,
+      wal,
+      transport: options.transport(toHex(key.publicKey)),
+      random,
+      now: () => performance.now(),
+      clock: options.clock,
+      ...(options.restored === undefined ? {} : { restored: options.restored }),
+      ...(options.verificationCache === undefined ? {} : { verificationCache: options.verificationCache }),
+      onEvent: (event) => {
+        if (event.type !== 'decided') log.event(`consensus.${event.type}`, eventFields({ ...event }));
+      },
+    });
+    const ledger = await NodeLedger.open(engine, () => consensus);
+    const node = new MemberNode({
+      id: memberId(self.id),
+      operator: await operatorOf(keystore),
+      ledger,
+      engine,
+      consensus,
+      accounts: new Accounts(nodeEnv, random),
+      custody: new Custody(await secretOf(keystore, SECRETS.custody)),
+      hpke: await hpkeKeyPair(await secretOf(keystore, SECRETS.hpke)),
+      payloads,
+      headers,
+      environments: [ledgerEnv, nodeEnv],
+      store: nodeEnv,
+      local: await secretOf(keystore, SECRETS.local),
+      options,
+    });
+    await consensus.start();
+    return node;
+  }
+
+  /** Loads the share and the index keys that the keystore holds, and begins to follow the ledger. */
+  async startRoles(): Promise<void> {
+    const { keystore, random, link } = this.options;
+    const epoch = this.ledger.shareEpoch();
+    const share = epoch === null ? undefined : await keystore.get(`share/${epoch}`);
+    if (share !== undefined) this.authority.useShare(share);
+    this.indexes = new IndexService({
+      member: this.id,
+      ledger: this.ledger,
+      link,
+      staging: this.staging,
+      replicas: this.replicas,
+      segments: await this.segments(this.id),
+      vault: await SegmentFiles.open(join(this.options.dir, 'vault')),
+      vaultKey: hkdfSha256(
+        await secretOf(keystore, SECRETS.local),
+        new Uint8Array(),
+        'hippocrypt/vault/1',
+        32,
+      ),
+      indexerKeys: await hpkeKeyPair(await secretOf(keystore, SECRETS.indexer)),
+      fieldKeys: await heldFieldKeys(keystore),
+      random,
+      commit: async (body) => {
+        await this.commitAs(this.operator, 'IndexCommit', body);
+      },
+      onError: (event, error) => this.#logError(event, error),
+    });
+    this.#stops.push(this.indexes.start(), this.replicas.start(), this.#followErasure());
+    const swept = await this.records.sweep(this.options.clock());
+    if (swept > 0) this.options.log.event('records.orphans_removed', { count: swept });
+  }
+
+  indexService(): IndexService {
+    if (this.indexes === undefined)
+      throw new CodedError('index.not_ready', 'the indexer has not been started');
+    return this.indexes;
+  }
+
+  /** Builds the gateway and listens on loopback unless told otherwise. Port 0 takes a free one. */
+  async listen(port: number, host = '127.0.0.1'): Promise<string> {
+    const { keystore, ratePerMinute } = this.options;
+    this.app = await buildApp({
+      services: servicesOf(this),
+      tokenSecret: await secretOf(keystore, SECRETS.tokens),
+      ...(ratePerMinute === undefined ? {} : { ratePerMinute }),
+    });
+    return this.app.listen({ port, host });
+  }
+
+  /** Request bytes of a transaction signed for a custodial subject; throws `custody.client_signs` for others. */
+  async signAs(subject: SubjectId, type: string, body: unknown): Promise<Uint8Array> {
+    const state = this.ledger.state(STATE.subject(subject));
+    if (state === undefined) throw new CodedError('subject.unknown', 'no subject on the ledger has this id');
+    const { signer } = await this.custody.keys(subject);
+    const keyIx = state.keys.findIndex(
+      (key) =>
+        !key.retired && key.alg === signer.publicKey.alg && toHex(key.key) === toHex(signer.publicKey.key),
+    );
+    if (keyIx < 0 || state.member !== this.id) {
+      throw new CodedError(
+        'custody.client_signs',
+        'this account keeps its own keys: send "tx" and "sig" made by its device',
+      );
+    }
+    const draft = {
+      chainId: this.ledger.chainId,
+      type: type as EntryType,
+      subject: fromHex(subject),
+      keyIx,
+      nonce: this.options.random(16),
+      expiresAt: this.options.clock() + TRANSACTION_TTL_MS,
+      body,
+    } as TransactionDraft;
+    return encodeRequest(signTransaction(signer, draft));
+  }
+
+  async commitAs(subject: SubjectId, type: string, body: unknown): Promise<readonly CommittedEntry[]> {
+    return this.ledger.submit(await this.signAs(subject, type, body));
+  }
+
+  /** Public keys of the authorities in force; throws `authority.no_share` before the first ceremony. */
+  authorityKeys(): AuthorityKeys {
+    return this.#authorityKeys().keys;
+  }
+
+  encodedAuthorityKeys(): Uint8Array | null {
+    return this.ledger.shareEpoch() === null ? null : this.#authorityKeys().bytes;
+  }
+
+  parameters(): Parameters {
+    const registry = this.ledger.registry();
+    if (this.#registry?.of !== registry) this.#registry = { of: registry, bytes: encodeRegistry(registry) };
+    return { keys: this.#authorityKeys().bytes, registry: this.#registry.bytes };
+  }
+
+  segments(custodian: MemberId): Promise<SegmentFiles> {
+    const known = this.#segments.get(custodian);
+    if (known !== undefined) return known;
+    const opened = SegmentFiles.open(join(this.options.dir, 'index', custodian));
+    this.#segments.set(custodian, opened);
+    return opened;
+  }
+
+  /** Stops serving first, then taking part, then closes the stores. */
+  async close(): Promise<void> {
+    await this.app?.close();
+    for (const stop of this.#stops) await stop();
+    await this.consensus.stop();
+    await this.engine.close();
+    await this.payloads.close();
+    await this.headers.close();
+    for (const environment of this.#environments) await environment.close();
+  }
+
+  #authorityKeys(): { epoch: number; keys: AuthorityKeys; bytes: Uint8Array } {
+    const epoch = this.ledger.shareEpoch();
+    const share = epoch === null ? undefined : this.ledger.state(STATE.share(epoch));
+    if (epoch === null || share === undefined) {
+      throw new CodedError('authority.no_share', 'the authorities have not made their key yet');
+    }
+    if (this.#keys?.epoch === epoch) return this.#keys;
+    const { group } = this.options;
+    const keys = authorityKeysOf(group, { ...share, epoch });
+    this.#keys = { epoch, keys, bytes: encodeAuthorityKeys(group, keys) };
+    return this.#keys;
+  }
+
+  #shareMembers(): readonly MemberId[] {
+    const epoch = this.ledger.shareEpoch();
+    const share = epoch === null ? undefined : this.ledger.state(STATE.share(epoch));
+    return (share?.members ?? []).map(memberId);
+  }
+
+  /** Deletes headers that an applied entry made void, on every node that holds them. */
+  #followErasure(): () => void {
+    return this.ledger.subscribe((entry) => {
+      if (entry.type !== 'PolicyChange' && entry.type !== 'Erase') return;
+      const id = recordId(toHex(entry.body.record as Uint8Array));
+      const drop = async (): Promise<void> => {
+        for (const hash of this.ledger.voidHeaders(id))
+          if (this.headers.has(hash)) await this.headers.delete(hash);
+        const custodian = this.ledger.state(STATE.record(id))?.custodian;
+        if (entry.type === 'Erase' && custodian === this.id) {
+          await this.commitAs(this.operator, 'Destroyed', { record: fromHex(id), kinds: ['header'] });
+        }
+      };
+      drop().catch((error: unknown) => this.#logError('erasure.failed', error));
+    });
+  }
+
+  #logError(event: string, error: unknown): void {
+    this.options.log.event(event, { error: describe(error) });
+  }
+}
+
+/** Decodes the keys of a ShareEpoch, with the membership test and the check that they lie on one polynomial. */
+function authorityKeysOf(
+  group: Group,
+  share: { mpk: Uint8Array; commitments: readonly Uint8Array[]; threshold: number; epoch: number },
+): AuthorityKeys {
+  return authorityKeys(group, {
+    E: group.decodeGT(share.mpk),
+    shares: share.commitments.map((one) => group.decodeGT(one)),
+    t: share.threshold,
+    shareEpoch: share.epoch,
+  });
+}
+
+/** The 32 bytes by which consensus messages name a chain. */
+export function chainIdHash(chainId: string): Uint8Array {
+  return sha256(utf8(chainId));
+}
+
+function culpritOf(evidence: Uint8Array, chainId: string): Culprit | undefined {
+  try {
+    return checkEvidence(evidence, chainIdHash(chainId));
+  } catch {
+    return undefined;
+  }
+}
+
+/** An error without its stack's paths and without anything a peer wrote beyond its code. */
+function describe(error: unknown): string {
+  if (error instanceof CodedError) return error.code;
+  return error instanceof Error ? `${error.name}: ${error.message}` : 'unknown';
+}
+
+function eventFields(event: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
+  const { type: _, evidence: __, ...fields } = event;
+  return fields;
+}

@@ -1,0 +1,275 @@
+/** Search at a gateway: evaluations behind committed Search entries, copies of indexes, and plain queries for custodial callers. */
+import { encodeKeyRing } from '../abe/index.ts';
+import type { CommittedEntry, Session } from '../api/ports.ts';
+import type { MemberLink } from '../authority/link.ts';
+import { fromHex, toHex } from '../codec/bytes.ts';
+import { CodedError } from '../codec/errors.ts';
+import { type MemberId, memberId, recordId } from '../codec/ids.ts';
+import { fieldRecordId, type Purpose, STATE } from '../ledger/index.ts';
+import {
+  type EvaluationRequest,
+  FederatedSearch,
+  type FederationPorts,
+  type Outcome,
+} from '../search/federated.ts';
+import {
+  type CustodianIndex,
+  decodeFieldSpec,
+  decodeManifest,
+  type Evaluation,
+  type FieldRegistry,
+  fieldRegistry,
+  hashBlinded,
+  SegmentReader,
+  type SegmentSource,
+} from '../search/index.ts';
+import type { Agent } from './agent.ts';
+import { decodeEvaluation, encodeEvaluateRequest, type IndexService } from './index-service.ts';
+import type { NodeLedger } from './ledger.ts';
+import type { Replicas } from './replicas.ts';
+import type { SegmentFiles } from './segment-files.ts';
+import type { WorkPool } from './work/pool.ts';
+import type { Parameters } from './work/tasks.ts';
+
+const EVALUATE_TIMEOUT_MS = 10_000;
+
+export interface SearchServiceOptions {
+  readonly member: MemberId;
+  readonly ledger: NodeLedger;
+  readonly link: MemberLink;
+  readonly replicas: Replicas;
+  readonly indexes: () => IndexService;
+  readonly segments: (custodian: MemberId) => Promise<SegmentFiles>;
+  readonly agent: Agent;
+  readonly pool: WorkPool;
+  readonly parameters: () => Parameters;
+  readonly commit: (
+    subject: Session['subject'],
+    type: string,
+    body: unknown,
+  ) => Promise<readonly CommittedEntry[]>;
+  readonly random: (length: number) => Uint8Array;
+}
+
+interface SearchBody {
+  readonly custodian: string;
+}
+
+export class SearchService {
+  readonly #options: SearchServiceOptions;
+
+  constructor(options: SearchServiceOptions) {
+    this.#options = options;
+  }
+
+  /** Has every granted Search of `entries` evaluated by its custodian. */
+  evaluate(
+    entries: readonly CommittedEntry[],
+    blinded: readonly (readonly Uint8Array[])[],
+  ): Promise<readonly (Evaluation | { code: string })[]> {
+    if (entries.length !== blinded.length) {
+      throw new CodedError(
+        'search.blinded_mismatch',
+        `expected blinded elements for ${entries.length} searches`,
+      );
+    }
+    return Promise.all(
+      entries.map(async (entry, i) => {
+        if (entry.result.granted !== true) return { code: `search.${String(entry.result.reason)}` };
+        try {
+          return await this.#ask(
+            memberId((entry.body as unknown as SearchBody).custodian),
+            entry,
+            blinded[i],
+          );
+        } catch (error) {
+          return { code: error instanceof CodedError ? error.code : 'link.fault' };
+        }
+      }),
+    );
+  }
+
+  /** Bytes of a segment file of any custodian that this node holds. */
+  async segment(name: string, range?: { start: number; end: number }): Promise<Uint8Array> {
+    const { ledger, segments } = this.#options;
+    for (const custodian of ledger.members()) {
+      try {
+        const files = await segments(custodian);
+        return range === undefined
+          ? await files.getSegment(name)
+          : await files.getRange(name, range.start, range.end);
+      } catch (error) {
+        if (!(error instanceof CodedError) || error.code !== 'index.unknown') throw error;
+      }
+    }
+    throw new CodedError('index.unknown', 'this node holds no segment of that name');
+  }
+
+  /** Numbers [from, from + count) of a custodian: record, patient, dead. */
+  numbers(
+    custodian: MemberId,
+    from: number,
+    count: number,
+  ): readonly { record: string; patient: string | null; dead: boolean }[] {
+    return this.#options.ledger.book
+      .rows(custodian)
+      .slice(from, from + count)
+      .flatMap((row) =>
+        row === undefined ? [] : [{ record: row.record, patient: row.patient, dead: row.dead }],
+      );
+  }
+
+  /** A custodial subject's query: this gateway does the client's steps and sees the query. */
+  async query(
+    by: Session,
+    query: string,
+    options: { unit: 'patient' | 'record'; purpose: string; custodians?: readonly MemberId[]; limit: number },
+  ): Promise<Record<string, unknown>> {
+    const { ledger, random } = this.#options;
+    const custodians = options.custodians ?? ledger.members();
+    const search = new FederatedSearch(
+      this.#ports(by, options.purpose as Purpose),
+      await this.#fieldRegistry(),
+      random(32),
+      random,
+    );
+    const found = await search.query({ query, unit: options.unit, custodians, top: options.limit });
+    const named = (custodian: string, indexNo: number): string | undefined =>
+      ledger.book.rows(memberId(custodian))[indexNo]?.record;
+    return {
+      unit: found.unit,
+      custody: 'gateway',
+      patients: found.patients,
+      records: found.records.flatMap(({ custodian, numbers }) =>
+        Array.from(numbers, (indexNo) => ({ custodian, indexNo, record: named(custodian, indexNo) })),
+      ),
+      ranked: found.ranked.map((hit) => ({ ...hit, record: named(hit.custodian, hit.indexNo) })),
+      lag: found.lag,
+      missing: found.missing,
+      evaluated: found.evaluated,
+    };
+  }
+
+  async #fieldRegistry(): Promise<FieldRegistry> {
+    const rows = await this.#options.ledger.list('field/', { limit: 10_000 });
+    const specs = new Map(
+      rows.map(([, value]) => {
+        const spec = decodeFieldSpec((value as { spec: Uint8Array }).spec);
+        return [spec.name, spec];
+      }),
+    );
+    return fieldRegistry([...specs.values()]);
+  }
+
+  #ports(by: Session, purpose: Purpose): FederationPorts {
+    const { ledger, commit } = this.#options;
+    return {
+      index: (custodian) => this.#index(memberId(custodian)),
+      publicKey: ({ custodian, field, epoch }) => {
+        const state = ledger.state(STATE.field(custodian, field));
+        return state?.epoch === epoch ? state.publicKey : undefined;
+      },
+      fieldKeys: (names) => this.#fieldKeys(by, names, purpose),
+      evaluate: async (requests) => {
+        const outcomes: Outcome<Evaluation>[] = [];
+        // One signed list holds 64 entries.
+        for (let i = 0; i < requests.length; i += 64) {
+          const batch = requests.slice(i, i + 64);
+          const entries = await commit(by.subject, 'Search', searchBodies(batch, purpose));
+          const answers = await this.evaluate(
+            entries,
+            batch.map((request) => request.elements),
+          );
+          outcomes.push(...answers.map(outcomeOf));
+        }
+        return outcomes;
+      },
+    };
+  }
+
+  async #index(custodian: MemberId): Promise<Omit<CustodianIndex, 'secretOf'>> {
+    const { ledger, replicas, segments } = this.#options;
+    const records = ledger.state(STATE.counter(custodian)) ?? 0;
+    const manifest = decodeManifest(replicas.manifestBytes(custodian));
+    const files = await segments(custodian);
+    const source: SegmentSource = {
+      fetchWhole: (name) => files.getSegment(name),
+      fetchRanges: (name, ranges) =>
+        Promise.all(ranges.map(({ offset, length }) => files.getRange(name, offset, offset + length))),
+    };
+    const rows = ledger.book.rows(custodian);
+    return {
+      manifest,
+      records,
+      dead: ledger.deadNumbers(custodian),
+      readerOf: (meta) => new SegmentReader(meta, [source], 'whole'),
+      patientOf: (indexNo) => rows[indexNo]?.patient ?? undefined,
+    };
+  }
+
+  async #fieldKeys(
+    by: Session,
+    names: readonly { custodian: string; field: string; epoch: number }[],
+    purpose: Purpose,
+  ): Promise<readonly Outcome<Uint8Array>[]> {
+    const { agent, ledger, parameters, pool, replicas } = this.#options;
+    const records = names.map(({ custodian, field, epoch }) => {
+      const id = fieldRecordId(custodian, field, epoch);
+      return { id: recordId(toHex(id)), state: ledger.state(STATE.record(toHex(id))), custodian };
+    });
+    try {
+      const granted = await agent.access(
+        by.subject,
+        records.map(({ id, state }) => ({ id, version: state?.version ?? 0 })),
+        purpose,
+      );
+      const ring = encodeKeyRing(granted.ring);
+      return await Promise.all(
+        records.map(async ({ id, state, custodian }): Promise<Outcome<Uint8Array>> => {
+          if (state === undefined) return { error: new CodedError('field.unknown', 'no such search field') };
+          const header = await replicas.header(state.headerHash, memberId(custodian));
+          const expected = {
+            recordId: fromHex(id),
+            version: state.version,
+            policyBytes: state.policy,
+            gate: state.gate,
+          };
+          const item = { ring, header, expected, payload: null, commitment: null };
+          return { value: (await pool.run({ task: 'open', parameters: parameters(), item })).dataKey };
+        }),
+      );
+    } catch (error) {
+      if (!(error instanceof CodedError)) throw error;
+      return names.map(() => ({ error }));
+    }
+  }
+
+  async #ask(
+    custodian: MemberId,
+    entry: CommittedEntry,
+    blinded: readonly Uint8Array[],
+  ): Promise<Evaluation> {
+    const { indexes, link, member } = this.#options;
+    if (custodian === member) return indexes().evaluate(entry.entryId, blinded);
+    const request = encodeEvaluateRequest(entry.entryId, blinded);
+    return decodeEvaluation(await link.request(custodian, 'oprf', 'evaluate', request, EVALUATE_TIMEOUT_MS));
+  }
+}
+
+/** Bodies of the Search entries that stand before `requests`. */
+export function searchBodies(requests: readonly EvaluationRequest[], purpose: Purpose): readonly unknown[] {
+  return requests.map(({ custodian, field, epoch, elements }) => ({
+    custodian,
+    field,
+    epoch,
+    count: elements.length,
+    blindedHash: hashBlinded(elements),
+    purpose,
+  }));
+}
+
+function outcomeOf(answer: Evaluation | { code: string }): Outcome<Evaluation> {
+  if ('code' in answer)
+    return { error: new CodedError(answer.code, 'the custodian did not evaluate the keywords') };
+  return { value: answer };
+}

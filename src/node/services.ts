@@ -1,0 +1,176 @@
+/** The gateway's ports over a member's node: each is one call into the part that does it. */
+import { decodePolicy, printPolicy } from '../abe/index.ts';
+import type { CommittedEntry, Services, Session } from '../api/ports.ts';
+import { CodedError } from '../codec/errors.ts';
+import type { EntryId, RecordId, SubjectId } from '../codec/ids.ts';
+import { DEFAULT_POLICIES, DEFAULT_SEARCH_POLICY, toBalpAuditEvents } from '../fhir/index.ts';
+import { hasRight, type Purpose, STATE } from '../ledger/index.ts';
+import { auditView } from './audit.ts';
+import { importDocument } from './import-service.ts';
+import type { MemberNode } from './member.ts';
+
+export function servicesOf(node: MemberNode): Services {
+  const { ledger, accounts, subjects, records, search, replicas, parts } = node;
+  return {
+    member: node.id,
+    chainId: ledger.chainId,
+    ledger,
+    nowMs: () => node.options.clock(),
+    accounts: {
+      verify: (name, password) => accounts.verify(name, password),
+      session: (name) => accounts.session(name),
+    },
+    subjects: {
+      describe: (subject) => subjects.describe(subject),
+      canOpen: (subject, record) => subjects.canOpen(subject, record),
+    },
+    writes: {
+      submit: (request) => ledger.submit(request),
+      sign: (subject, type, body) => node.signAs(subject, type, body),
+      enrol: (by, subject) => subjects.enrol(by, subject),
+    },
+    keys: {
+      partsOfKey: (keyId) => parts.ofKey(keyId),
+      gatesOf: (access) => parts.gatesOf(access),
+      authorities: () => {
+        const epoch = ledger.shareEpoch();
+        const share = epoch === null ? undefined : ledger.state(STATE.share(epoch));
+        return {
+          shareEpoch: epoch,
+          threshold: share?.threshold ?? null,
+          members: share?.members ?? [],
+          keys: node.encodedAuthorityKeys(),
+        };
+      },
+    },
+    records: {
+      putSealed: (request, uploads) => records.putSealed(request, uploads),
+      putPlain: (by, uploads) => records.putPlain(by, uploads),
+      changePolicySealed: (request, header) => records.changePolicySealed(request, header),
+      changePolicy: (by, record, policy) => records.changePolicy(by, record, policy),
+      header: (record) => records.header(record),
+      payload: (record) => records.payload(record),
+      open: (by, record, purpose) => records.open(by, record, purpose as Purpose),
+    },
+    search: {
+      tokens: async (request, blinded) => {
+        const entries = await ledger.submit(request);
+        return { entries, evaluations: await search.evaluate(entries, blinded) };
+      },
+      manifest: async (custodian) => replicas.manifestBytes(custodian),
+      numbers: (custodian, from, count) => search.numbers(custodian, from, count),
+      segment: (id, range) => search.segment(id, range),
+      query: (by, query, options) => search.query(by, query, options),
+    },
+    listRecords: ({ limit, cursor, patient, custodian }) => {
+      const ids = patient === undefined ? allRecords(node, custodian) : ledger.book.ofPatient(patient);
+      return page(ids, limit, cursor, (id) => {
+        const state = ledger.state(STATE.record(id));
+        if (state === undefined || (custodian !== undefined && state.custodian !== custodian))
+          return undefined;
+        return { ...state };
+      });
+    },
+    consentsOf: (subject, { limit, cursor }) => consentsOf(node, subject, limit, cursor),
+    auditEvents: (by, filter) => auditEvents(node, by, filter),
+    policyText: (policy) => printPolicy(decodePolicy(policy)),
+    defaultPolicies: () => ({ records: DEFAULT_POLICIES, search: DEFAULT_SEARCH_POLICY }),
+    importBundle: (by, body) => importDocument({ member: node.id, records, subjects }, by, body),
+    status: async () => {
+      const consensus = node.consensus.status();
+      const checkpoint = node.engine.checkpoint()?.checkpoint;
+      const ready =
+        !consensus.halted && consensus.voting && node.authority.ready && node.indexes !== undefined;
+      return {
+        ready,
+        parts: {
+          consensus: { ...consensus },
+          ledger: { ...ledger.tip(), checkpointHeight: checkpoint?.height ?? null },
+          authority: { ready: node.authority.ready, shareEpoch: ledger.shareEpoch() },
+          indexer: {
+            ready: node.indexes !== undefined,
+            covered: ledger.state(STATE.index(node.id))?.covered ?? 0,
+          },
+          workers: { threads: node.options.pool.threads },
+        },
+      };
+    },
+  };
+}
+
+function allRecords(node: MemberNode, custodian: string | undefined): readonly RecordId[] {
+  const members = node.ledger.members().filter((id) => custodian === undefined || id === custodian);
+  const seen = new Set<RecordId>();
+  for (const member of members)
+    for (const row of node.ledger.book.rows(member)) if (row !== undefined) seen.add(row.record);
+  return [...seen];
+}
+
+/** Ids after `cursor` in their order, with their values; ids without a value are passed over. */
+function page<Id extends string, T>(
+  ids: readonly Id[],
+  limit: number,
+  cursor: string | undefined,
+  read: (id: Id) => T | undefined,
+): { records: readonly (readonly [Id, T])[]; next: string | null } {
+  const start = cursor === undefined ? 0 : ids.indexOf(cursor as Id) + 1;
+  if (cursor !== undefined && start === 0)
+    throw new CodedError('request.invalid', 'the cursor is not one of this list');
+  const records: (readonly [Id, T])[] = [];
+  for (let i = start; i < ids.length; i++) {
+    const value = read(ids[i]);
+    if (value === undefined) continue;
+    records.push([ids[i], value]);
+    if (records.length === limit) return { records, next: i + 1 < ids.length ? ids[i] : null };
+  }
+  return { records, next: null };
+}
+
+function consentsOf(
+  node: MemberNode,
+  subject: SubjectId,
+  limit: number,
+  cursor: string | undefined,
+): { consents: readonly (readonly [EntryId, unknown])[]; next: string | null } {
+  const { ledger } = node;
+  const ids = new Set<EntryId>();
+  for (const filter of [{ subject }, { patient: subject }]) {
+    const found = ledger.entries({ ...filter, kind: 'ConsentRequest', limit: 1000 });
+    for (const entry of found.entries) ids.add(entry.entryId);
+  }
+  const listed = page([...ids], limit, cursor, (id) => ledger.state(STATE.consent(id)));
+  return { consents: listed.records, next: listed.next };
+}
+
+/**
+ * What a session may audit: with the right auditor (or operator) everything; a patient what concerns it; anybody else
+ * what it did itself.
+ */
+function auditEvents(
+  node: MemberNode,
+  by: Session,
+  filter: { limit: number; cursor?: string; patient?: SubjectId },
+): Record<string, unknown> {
+  const { ledger, engine } = node;
+  const all = hasRight(engine.state, by.subject, 'auditor', ledger.tipTimeMs());
+  const { limit, cursor, patient } = filter;
+  const scope: { subject?: SubjectId; patient?: SubjectId } = patient === undefined ? {} : { patient };
+  if (!all && patient !== by.subject) {
+    if (ledger.state(STATE.subject(by.subject))?.kind === 'patient') scope.patient = by.subject;
+    else scope.subject = by.subject;
+  }
+  const found = ledger.entries({ ...scope, limit, ...(cursor === undefined ? {} : { cursor }) });
+  const events = found.entries.flatMap((entry: CommittedEntry) => {
+    const seen = auditView(entry, ledger);
+    return seen === undefined ? [] : toBalpAuditEvents(seen).map((resource) => ({ resource }));
+  });
+  return {
+    resourceType: 'Bundle',
+    type: 'searchset',
+    total: events.length,
+    entry: events,
+    ...(found.next === null
+      ? {}
+      : { link: [{ relation: 'next', url: `/fhir/R4/AuditEvent?cursor=${found.next}` }] }),
+  };
+}
