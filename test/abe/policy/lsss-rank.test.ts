@@ -7,6 +7,7 @@
  * arithmetic mod r. Two leaves made equal do not change the matrix (checked for each pair), so a set of rows that
  * an attacker can then combine is among those already tried.
  */
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import {
   allOf,
@@ -133,7 +134,21 @@ function spanning(compiled: CompiledPolicy): Uint8Array {
   return verdicts;
 }
 
-const NAMES = Array.from({ length: LEAVES_MAX }, (_, i) => `v${i}`);
+/** A tree with `leaves` leaves, shaped by `choices`, which it uses up. */
+function randomTree(leaves: number, choices: number[]): Tree {
+  if (leaves === 1) return { kind: 'leaf' };
+  const choose = (n: number): number => (choices.pop() ?? 0) % n;
+  const of: Tree[] = [];
+  for (let left = leaves; left > 0; ) {
+    const size = 1 + choose(Math.min(left, leaves - 1));
+    of.push(randomTree(size, choices));
+    left -= size;
+  }
+  const k = 1 + choose(of.length);
+  return { kind: k === 1 ? 'or' : k === of.length ? 'and' : 'of', k, of };
+}
+
+const NAMES = Array.from({ length: 10 }, (_, i) => `v${i}`);
 const sizes = Array.from({ length: LEAVES_MAX }, (_, i) => i + 1);
 
 describe('a set of rows spans the target iff its leaves satisfy the policy', () => {
@@ -148,6 +163,19 @@ describe('a set of rows spans the target iff its leaves satisfy the policy', () 
       expect(compiled.tau).toBe(1);
       expect(spanning(compiled)).toEqual(authorised(tree, n));
     }
+  });
+
+  test('200 random trees with 9 and 10 leaves, every subset of rows', () => {
+    const shapes = fc.sample(fc.array(fc.nat(9999), { minLength: 40, maxLength: 40 }), {
+      seed: 1,
+      numRuns: 200,
+    });
+    shapes.forEach((choices, at) => {
+      const n = 9 + (at % 2);
+      const tree = randomTree(n, [...choices]);
+      const compiled = compilePolicy(policyOf(tree, NAMES), registry, {});
+      expect(spanning(compiled)).toEqual(authorised(tree, n));
+    });
   });
 
   test.each(sizes.slice(0, 6))('reconstruct finds exactly those sets, %i leaves', (n) => {
