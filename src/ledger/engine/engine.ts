@@ -213,13 +213,12 @@ export class LedgerEngine {
    */
   async check(bytes: Uint8Array): Promise<AdmittedRequest> {
     const request = this.#requests.parse(bytes);
-    const { subject, nonce, expiresAt } = request.transaction;
     this.#dryRun(request);
     return {
       id: request.id,
-      client: toHex(subject),
-      nonce: toHex(nonce),
-      expiresAt,
+      client: request.subject,
+      nonce: request.nonce,
+      expiresAt: request.transaction.expiresAt,
       request,
       checkedAt: this.#tip.height,
     };

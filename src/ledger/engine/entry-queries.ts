@@ -1,5 +1,5 @@
 /** Reads of committed entries: by id, by place, and pages by what they are about. */
-import { toHex, u64be } from '../../codec/bytes.ts';
+import { fromHex, toHex, u64be } from '../../codec/bytes.ts';
 import { CodedError } from '../../codec/errors.ts';
 import type { EntryType } from '../entries/kinds.ts';
 import { decodeLeaf, entryId, type Leaf } from '../entries/leaf.ts';
@@ -162,9 +162,9 @@ export class EntryQueries {
 function referencesIn(filter: EntryFilter): readonly Reference[] {
   const { record, patient, subject, kind } = filter;
   const references: Reference[] = [];
-  if (record !== undefined) references.push({ by: 'record', id: record });
-  if (patient !== undefined) references.push({ by: 'patient', id: patient });
-  if (subject !== undefined) references.push({ by: 'subject', id: subject });
+  if (record !== undefined) references.push({ by: 'record', id: fromHex(record, 32) });
+  if (patient !== undefined) references.push({ by: 'patient', id: fromHex(patient, 16) });
+  if (subject !== undefined) references.push({ by: 'subject', id: fromHex(subject, 16) });
   if (kind !== undefined) references.push({ by: 'kind', id: kind });
   return references;
 }

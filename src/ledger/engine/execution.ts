@@ -12,7 +12,6 @@ import {
   type BlockOutcome,
   type MachineHost,
   type NonceState,
-  Overlay,
   STATE,
   type StateChange,
   type StateKey,
@@ -83,20 +82,25 @@ export function settleBlock(
   const { leaves, changes } = outcome;
   const state = updateState(base.store, encodeChanges(changes));
   const log = base.tree.append(leaves.map(({ id }) => id));
-  const after = new Overlay(base.view);
-  for (const [key, value] of changes) {
-    if (value === undefined) after.remove(key as StateKey<unknown>);
-    else after.set(key as StateKey<unknown>, value);
-  }
   const ops: KvOp[] = [
     ...state.ops,
     ...log.ops,
     ...nonceOps(base.view, changes),
     ...leafOps(leaves, base.tree.size),
-    ...requestOps(after, outcome.outcomes, requests, base.tree.size),
+    ...requestOps(viewAfter(base.view, changes), outcome.outcomes, requests, base.tree.size),
   ];
   const root = changes.length === 0 ? stateRoot(base.store) : state.root;
   return { outcome, stateRoot: root, logRoot: log.root, tree: log.tree, ops };
+}
+
+/** `base` as it will be, for reading single keys. */
+function viewAfter(base: StateView, changes: readonly StateChange[]): StateView {
+  const values = new Map(changes);
+  return {
+    // Changes hold what the state machine wrote under the key, whose type says what that is.
+    get: <T>(key: StateKey<T>) => (values.has(key) ? (values.get(key) as T | undefined) : base.get(key)),
+    expiredNonces: (time, limit) => base.expiredNonces(time, limit),
+  };
 }
 
 /** State keys and values as the tree takes them. */

@@ -35,7 +35,6 @@ export class VerifiedSignatures {
 }
 
 function isSame(known: Verified, key: PublicKey, message: Uint8Array): boolean {
-  return (
-    known.key.alg === key.alg && equalBytes(known.key.key, key.key) && equalBytes(known.message, message)
-  );
+  const isSameKey = known.key === key || (known.key.alg === key.alg && equalBytes(known.key.key, key.key));
+  return isSameKey && (known.message === message || equalBytes(known.message, message));
 }

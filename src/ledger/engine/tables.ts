@@ -2,7 +2,7 @@
  * Where the engine keeps its things: tables and keys of the store, described in docs/format/ledger.md. Numbers are
  * big-endian, so that keys order as the numbers do.
  */
-import { concat, fromHex, readU32be, u32be, u64be, utf8 } from '../../codec/bytes.ts';
+import { concat, readU32be, u32be, u64be, utf8 } from '../../codec/bytes.ts';
 import type { EntryType } from '../entries/kinds.ts';
 
 /** u64 index -> leaf. */
@@ -37,17 +37,29 @@ export function transactionValue(firstIndex: number, count: number): Uint8Array 
 }
 
 const REFERENCE_KIND = { subject: 1, record: 2, patient: 3, kind: 4 } as const;
-/** What entries can be found by. Ids are hexadecimal; `kind` is a type's name or `Genesis`. */
+/** What entries can be found by: ids as bytes, `kind` as the name of a type or `Genesis`. */
 export type Reference =
-  | { readonly by: 'subject' | 'record' | 'patient'; readonly id: string }
+  | { readonly by: 'subject' | 'record' | 'patient'; readonly id: Uint8Array }
   | { readonly by: 'kind'; readonly id: EntryType | 'Genesis' };
 
-/** All keys of one reference begin with this; no prefix is a prefix of another's, since lengths are fixed or ended. */
-export function referencePrefix({ by, id }: Reference): Uint8Array {
-  const body = by === 'kind' ? concat(utf8(id), Uint8Array.of(0)) : fromHex(id);
-  return concat(Uint8Array.of(REFERENCE_KIND[by]), body);
+/** Ids have fixed lengths and names end in 0, so that no reference's keys begin with another's. */
+export function referenceKey({ by, id }: Reference, index: number): Uint8Array {
+  const body = by === 'kind' ? kindName(id) : id;
+  const key = new Uint8Array(1 + body.length + 8);
+  key[0] = REFERENCE_KIND[by];
+  key.set(body, 1);
+  const view = new DataView(key.buffer);
+  view.setUint32(1 + body.length, Math.floor(index / 2 ** 32));
+  view.setUint32(5 + body.length, index >>> 0);
+  return key;
 }
 
-export function referenceKey(reference: Reference, index: number): Uint8Array {
-  return concat(referencePrefix(reference), u64be(index));
+const kindNames = new Map<string, Uint8Array>();
+
+function kindName(kind: EntryType | 'Genesis'): Uint8Array {
+  const known = kindNames.get(kind);
+  if (known !== undefined) return known;
+  const name = concat(utf8(kind), Uint8Array.of(0));
+  kindNames.set(kind, name);
+  return name;
 }

@@ -1,5 +1,6 @@
 /**
  * What stands in a leaf's `result`. A denial is a result with a reason; a refusal is a code and leaves no leaf.
+ * Type aliases, so that each passes for a map of unknown values where leaves are encoded.
  */
 
 /** Why one record may not be opened or searched now; `ok` when it may. In the order in which they are checked. */
@@ -21,37 +22,37 @@ export const DECISION_REASONS = [
 ] as const;
 export type DecisionReason = (typeof DECISION_REASONS)[number];
 
-export interface Verdict {
+export type Verdict = {
   readonly granted: boolean;
   readonly reason: DecisionReason;
-}
+};
 
-export interface GenerationResult {
+export type GenerationResult = {
   readonly generation: number;
-}
+};
 
-export interface KeyIssueResult {
+export type KeyIssueResult = {
   readonly generation: number;
   readonly shareEpoch: number;
-}
+};
 
-export interface RecordPutResult {
+export type RecordPutResult = {
   readonly indexNos: readonly number[];
-}
+};
 
-export interface AccessResult {
+export type AccessResult = {
   readonly verdicts: readonly Verdict[];
-}
+};
 
-export interface ShareEpochResult {
+export type ShareEpochResult = {
   readonly confirmations: number;
   readonly active: boolean;
-}
+};
 
-export interface ProposalResult {
+export type ProposalResult = {
   readonly approvals: number;
   readonly executed: boolean;
-}
+};
 
 type Nothing = Readonly<Record<string, never>>;
 

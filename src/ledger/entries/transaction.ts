@@ -2,7 +2,7 @@
  * What a subject signs: one kind, one or more bodies, a nonce and an end (docs/entries.md, "Transaction"). The
  * received bytes are the transaction: they are hashed, signed and stored as they came, never re-encoded.
  */
-import { concat, utf8 } from '../../codec/bytes.ts';
+import { concat, toHex, utf8 } from '../../codec/bytes.ts';
 import { decodeCbor, encodeCbor } from '../../codec/cbor.ts';
 import { DOMAIN } from '../../codec/domains.ts';
 import { CodedError } from '../../codec/errors.ts';
@@ -44,10 +44,16 @@ export interface SignedTransaction {
   readonly sig: Uint8Array;
 }
 
-/** A request behind its decoder: the bytes, their meaning and their id. */
+/** A request behind its decoder: the bytes, their meaning, and what is asked of them again and again. */
 export interface ParsedRequest extends SignedTransaction {
+  /** Transaction id, 32 bytes. */
   readonly id: Uint8Array;
   readonly transaction: Transaction;
+  /** The bytes under the signature. */
+  readonly message: Uint8Array;
+  /** Hexadecimal of the signer and of the nonce. */
+  readonly subject: string;
+  readonly nonce: string;
 }
 
 const SIGNATURE_TAG = tagged(DOMAIN.transactionSignature);
@@ -142,5 +148,14 @@ export const REQUEST_BYTES_MAX: number = TRANSACTION_BYTES_MAX + 128;
 /** The request in `bytes` with its id. Throws as `decodeTransaction` does. */
 export function decodeRequest(bytes: Uint8Array): ParsedRequest {
   const { tx, sig } = request(decodeCbor(bytes, REQUEST_BYTES_MAX), 'request');
-  return { tx, sig, id: transactionId(tx), transaction: decodeTransaction(tx) };
+  const transaction = decodeTransaction(tx);
+  return {
+    tx,
+    sig,
+    id: transactionId(tx),
+    transaction,
+    message: signedMessage(tx),
+    subject: toHex(transaction.subject),
+    nonce: toHex(transaction.nonce),
+  };
 }

@@ -6,10 +6,10 @@ import { requireRight } from './rights.ts';
 import { NOTHING, type Rule } from './rule.ts';
 import { STATE } from './state.ts';
 
-export const access: Rule<'Access'> = ({ state, signer, time }, body) => {
+export const access: Rule<'Access'> = ({ state, signer, time, meter }, body) => {
   const use = { subject: signer.id, keyId: toHex(body.keyId), generation: body.generation };
   const records = body.records.map(({ record, version }) => ({ record: toHex(record), version }));
-  return { result: { verdicts: decideAccesses(state, use, records, time) } };
+  return { result: { verdicts: decideAccesses(state, use, records, time, meter) } };
 };
 
 /** A granted one stays open until a privacy officer of the record's custodian reviews it; a denied one is evidence. */

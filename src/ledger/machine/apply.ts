@@ -8,12 +8,13 @@ import { CodedError } from '../../codec/errors.ts';
 import { EXPIRY_AHEAD_MS_MAX } from '../entries/bounds.ts';
 import type { EntryBodies, EntryType } from '../entries/kinds.ts';
 import { encodeLeaf, entryId, type Leaf } from '../entries/leaf.ts';
-import { type ParsedRequest, signedMessage, type Transaction } from '../entries/transaction.ts';
+import type { ParsedRequest, Transaction } from '../entries/transaction.ts';
 import { access, breakGlass, breakGlassReview } from './access.ts';
 import { consentAnswer, consentRequest, consentRevoke } from './consent.ts';
 import { approval, evidence, proposal } from './governance.ts';
 import { keyExtend, keyIssue } from './keys.ts';
 import { memberPut } from './members.ts';
+import { Meter } from './meter.ts';
 import { destroyed, erase, policyChange, recordPut, stored } from './records.ts';
 import { refuse } from './refusal.ts';
 import type { MachineHost, Rule, RuleContext } from './rule.ts';
@@ -112,13 +113,15 @@ export function applyBlock(
   const validatorEpoch = before.validatorEpoch + (pending !== undefined && pending.from <= height ? 1 : 0);
   state.set(STATE.chain, { ...before, height, time, validatorEpoch });
 
+  const meter = new Meter();
   const leaves: AppliedLeaf[] = [];
   const outcomes = requests.map((request): TransactionOutcome => {
     const outcome = applyTransaction(
       state,
       request,
-      { ...block, firstIndex: block.firstIndex + leaves.length },
+      { height, time, firstIndex: block.firstIndex + leaves.length },
       host,
+      meter,
     );
     if (outcome.ok) leaves.push(...outcome.leaves);
     return outcome;
@@ -132,10 +135,12 @@ export function applyTransaction(
   request: ParsedRequest,
   block: BlockContext,
   host: MachineHost,
+  meter: Meter = new Meter(),
 ): TransactionOutcome {
   const mark = state.mark();
   try {
-    return { ok: true, leaves: execute(state, request, block, host) };
+    meter.begin();
+    return { ok: true, leaves: execute(state, request, block, host, meter) };
   } catch (error) {
     state.rollback(mark);
     // Rules refuse with codes; anything else is a fault of this program and must not look like a refusal.
@@ -149,25 +154,26 @@ function execute(
   request: ParsedRequest,
   { height, time, firstIndex }: BlockContext,
   host: MachineHost,
+  meter: Meter,
 ): readonly AppliedLeaf[] {
   const { transaction } = request;
   const chain = chainOf(state);
   checkEnvelope(state, chain, request, time);
-  const signer = { id: toHex(transaction.subject), bytes: transaction.subject };
+  const signer = { id: request.subject, bytes: transaction.subject };
   checkSigner(state, request, host);
-  const context: RuleContext = { state, signer, chain, host, height, time };
+  const context: RuleContext = { state, signer, chain, host, height, time, meter };
   const leaves: AppliedLeaf[] = [];
   for (const item of transaction.bodies.keys()) {
     const { result, withId } = applyItem(context, transaction, item);
     const tx = item === 0 ? request.tx : request.id;
-    const leaf: Leaf = { height, index: firstIndex + item, time, tx, item, result: { ...result } };
+    const leaf: Leaf = { height, index: firstIndex + item, time, tx, item, result };
     const bytes = encodeLeaf(leaf);
     const id = entryId(bytes);
     withId?.(id, toHex(id));
     leaves.push({ leaf, bytes, id });
   }
-  const { nonce, expiresAt } = transaction;
-  state.set(STATE.nonce(signer.id, toHex(nonce)), { id: request.id, expiresAt, index: firstIndex });
+  const { expiresAt } = transaction;
+  state.set(STATE.nonce(signer.id, request.nonce), { id: request.id, expiresAt, index: firstIndex });
   return leaves;
 }
 
@@ -183,26 +189,22 @@ function applyItem(context: RuleContext, transaction: Transaction, item: number)
 export function checkEnvelope(
   view: StateView,
   chain: ChainState,
-  { transaction, id }: Pick<ParsedRequest, 'transaction' | 'id'>,
+  { transaction, id, subject, nonce }: ParsedRequest,
   time: number,
 ): void {
-  const { chainId, expiresAt, subject, nonce } = transaction;
+  const { chainId, expiresAt } = transaction;
   if (chainId !== chain.chainId) refuse('tx.chain');
-  const known = view.get(STATE.nonce(toHex(subject), toHex(nonce)));
+  const known = view.get(STATE.nonce(subject, nonce));
   if (known !== undefined) refuse(equalBytes(known.id, id) ? 'tx.duplicate' : 'tx.nonce_reused');
   if (expiresAt <= time || expiresAt > time + EXPIRY_AHEAD_MS_MAX) refuse('tx.expiry', { time });
 }
 
 /** Throws unless an active key of an active subject signed the transaction. */
-export function checkSigner(
-  view: StateView,
-  { transaction, tx, sig }: Pick<ParsedRequest, 'transaction' | 'tx' | 'sig'>,
-  host: MachineHost,
-): void {
-  const subject = view.get(STATE.subject(toHex(transaction.subject)));
+export function checkSigner(view: StateView, request: ParsedRequest, host: MachineHost): void {
+  const subject = view.get(STATE.subject(request.subject));
   if (subject === undefined || subject.revoked)
     refuse(subject === undefined ? 'tx.signer' : 'subject.revoked');
-  const key = subject.keys[transaction.keyIx];
+  const key = subject.keys[request.transaction.keyIx];
   if (key === undefined || key.retired) refuse('tx.signer');
-  if (!host.verifies(key, signedMessage(tx), sig)) refuse('tx.signature');
+  if (!host.verifies(key, request.message, request.sig)) refuse('tx.signature');
 }

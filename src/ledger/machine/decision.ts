@@ -6,13 +6,16 @@
  * It protects order and revocation as far as the state does: with more corrupt validators than f, two states may
  * exist (abe-security 2.4).
  */
+
+import { evaluatePolicy, type Policy } from '../../abe/policy/index.ts';
 import { toHex } from '../../codec/bytes.ts';
 import { FIELD_EPOCH_OVERLAP_MS, RELEASE_MS_MAX } from '../entries/bounds.ts';
 import type { Leaf } from '../entries/leaf.ts';
 import type { AccessResult, DecisionReason, Verdict } from '../entries/results.ts';
 import type { Transaction } from '../entries/transaction.ts';
 import { heldAttributes, holds } from './holding.ts';
-import { type Attribute, type Registry, registered, registryOf, satisfies } from './policies.ts';
+import type { Meter } from './meter.ts';
+import { policyOf, registered, registryOf } from './policies.ts';
 import { hasRight } from './rights.ts';
 import { type FieldState, type RecordState, STATE, type StateView } from './state.ts';
 
@@ -75,12 +78,24 @@ export function decideAccesses(
   use: KeyUse,
   records: readonly RecordUse[],
   time: number,
+  meter?: Meter,
 ): readonly Verdict[] {
   const key = decideKey(view, use, time);
   if (!key.granted) return records.map(() => denied(key.reason));
   const registry = registryOf(view);
   const attributes = registered(key.attributes, registry);
-  return records.map((record) => decideRecord(view, record, attributes, registry));
+  // Records of one batch mostly share a few policies; each is evaluated once.
+  const known = new Map<Policy, boolean>();
+  const isSatisfied = (bytes: Uint8Array): boolean => {
+    const policy = policyOf(bytes);
+    const before = known.get(policy);
+    if (before !== undefined) return before;
+    meter?.spendPolicy(bytes);
+    const satisfied = evaluatePolicy(policy, attributes, registry);
+    known.set(policy, satisfied);
+    return satisfied;
+  };
+  return records.map((record) => decideRecord(view, record, isSatisfied));
 }
 
 /** `decideAccesses` for one record. */
@@ -91,13 +106,12 @@ export function decideAccess(view: StateView, use: KeyUse & RecordUse, time: num
 function decideRecord(
   view: StateView,
   use: RecordUse,
-  attributes: readonly Attribute[],
-  registry: Registry,
+  isSatisfied: (policy: Uint8Array) => boolean,
 ): Verdict {
   const record = view.get(STATE.record(use.record));
   const reason = recordReason(record, use.version);
   if (reason !== undefined || record === undefined) return denied(reason ?? 'record_unknown');
-  return satisfies(record.policy, attributes, registry) ? GRANTED : denied('policy');
+  return isSatisfied(record.policy) ? GRANTED : denied('policy');
 }
 
 function recordReason(record: RecordState | undefined, version: number): DecisionReason | undefined {
@@ -129,7 +143,7 @@ export function decideSearch(view: StateView, use: SearchUse, time: number): Ver
   if (!servesEpoch(field, use.epoch, time)) return denied('epoch_stale');
   const registry = registryOf(view);
   const attributes = registered(heldAttributes(view, use.subject, time), registry);
-  if (!satisfies(field.policy, attributes, registry)) return denied('policy');
+  if (!evaluatePolicy(policyOf(field.policy), attributes, registry)) return denied('policy');
   const { used, usedEpoch } = budgetOf(view, use, field, time);
   const isWithin = used + use.count <= field.budgetDay && usedEpoch + use.count <= field.budgetEpoch;
   return isWithin ? GRANTED : denied('budget');

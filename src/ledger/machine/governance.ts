@@ -7,6 +7,7 @@ import type { EligibilityClear, Proposal, Reconfig } from '../entries/governance
 import { toLabelEntry, toLabelSpec } from '../entries/labels.ts';
 import type { RegistryPut } from '../entries/subjects.ts';
 import { admitMember, checkAdmission, removeMember } from './membership.ts';
+import { EVIDENCE_COST } from './meter.ts';
 import { registryOf } from './policies.ts';
 import { majorityOf, quorumOf } from './quorum.ts';
 import { refuse } from './refusal.ts';
@@ -131,8 +132,9 @@ const EVIDENCE_EPOCHS = 2;
 
 /** Bars a validator from leading; it keeps its vote, since quorums never shrink. */
 export const evidence: Rule<'Evidence'> = (context, body) => {
-  const { state, chain, host, height } = context;
+  const { state, chain, host, height, meter } = context;
   requireRight(context, ['operator']);
+  meter.spend(EVIDENCE_COST);
   const culprit = host.culpritOf(body.evidence, chain.chainId);
   if (culprit === undefined) refuse('evidence.invalid');
   const { key, epoch, height: about } = culprit;

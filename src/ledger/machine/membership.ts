@@ -5,6 +5,7 @@ import type { Admission } from '../entries/governance.ts';
 import type { GenesisOperator, Member } from '../entries/members.ts';
 import { admissionMessage } from '../entries/proofs.ts';
 import { setAttribute } from './holding.ts';
+import { KEY_PROOF_COST } from './meter.ts';
 import { refuse } from './refusal.ts';
 import { rightAttribute } from './rights.ts';
 import type { RuleContext } from './rule.ts';
@@ -43,7 +44,8 @@ function membersOf(state: Overlay): readonly Member[] {
   });
 }
 
-export function checkAdmission({ state, chain, host }: RuleContext, admission: Admission): void {
+export function checkAdmission({ state, chain, host, meter }: RuleContext, admission: Admission): void {
+  meter.spend(2 * KEY_PROOF_COST);
   const { member, operator, proof } = admission;
   const present = membersOf(state);
   const validatorKey = { alg: 'ed25519', key: member.validatorKey } as const;

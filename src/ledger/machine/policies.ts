@@ -9,7 +9,6 @@ import {
   checkOffline,
   checkPolicy,
   decodePolicy,
-  evaluatePolicy,
   makeRegistry,
   type Policy,
   parseAttribute,
@@ -25,6 +24,9 @@ const ATTRIBUTES_KEPT_MAX = 16_384;
 
 const registries = new WeakMap<readonly string[], Registry>();
 const policies = new Map<string, Policy>();
+const policiesByIdentity = new WeakMap<Uint8Array, Policy>();
+/** The registry under which a policy was found good last. */
+const checked = new WeakMap<Policy, Registry>();
 const attributes = new Map<string, Attribute>();
 
 /** Forgets everything when full: rare, and simpler than an order of use. */
@@ -51,11 +53,15 @@ export function registryOf(view: StateView): Registry {
 
 const NO_LABELS: readonly string[] = [];
 
-/** The policy of canonical `bytes`. Throws `policy.*`. */
+/** The policy of canonical `bytes`, which must not be written into. Throws `policy.*`. */
 export function policyOf(bytes: Uint8Array): Policy {
+  const seen = policiesByIdentity.get(bytes);
+  if (seen !== undefined) return seen;
   let name = '';
   for (const byte of bytes) name += String.fromCharCode(byte);
-  return policies.get(name) ?? remember(policies, POLICIES_KEPT_MAX, name, decodePolicy(bytes));
+  const policy = policies.get(name) ?? remember(policies, POLICIES_KEPT_MAX, name, decodePolicy(bytes));
+  policiesByIdentity.set(bytes, policy);
+  return policy;
 }
 
 /** The attribute that `text` prints. Throws `policy.syntax`. */
@@ -66,13 +72,11 @@ export function attributeOf(text: string): Attribute {
 /** Throws `policy.*` unless a record may stand under the policy of `bytes` with this kind of gate. */
 export function checkRecordPolicy(bytes: Uint8Array, gate: GateMode, registry: Registry): void {
   const policy = policyOf(bytes);
-  checkPolicy(policy, registry);
+  if (checked.get(policy) !== registry) {
+    checkPolicy(policy, registry);
+    checked.set(policy, registry);
+  }
   if (gate === 'none') checkOffline(policy);
-}
-
-/** Whether holders of `held` satisfy the policy of `bytes` under `registry`. */
-export function satisfies(bytes: Uint8Array, held: readonly Attribute[], registry: Registry): boolean {
-  return evaluatePolicy(policyOf(bytes), held, registry);
 }
 
 /** The attributes of `texts` that the registry knows; rights are not in it and count for no policy. */

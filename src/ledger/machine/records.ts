@@ -43,8 +43,9 @@ function ownRecord(state: Overlay, id: string, custodian: string): RecordState {
 }
 
 function putOne(context: RuleContext, custodian: string, item: RecordItem): number {
-  const { state, signer, time } = context;
+  const { state, signer, time, meter } = context;
   const id = toHex(item.record);
+  meter.spendPolicy(item.policy);
   checkRecordPolicy(item.policy, item.gate, registryOf(state));
   if (state.get(STATE.record(id)) !== undefined) {
     const before = ownRecord(state, id, custodian);
@@ -80,9 +81,10 @@ export const recordPut: Rule<'RecordPut'> = (context, body) => {
 
 /** A new header under another policy, with the payload as it is or re-encrypted; the index number stays. */
 export const policyChange: Rule<'PolicyChange'> = (context, body) => {
-  const { state } = context;
+  const { state, meter } = context;
   const custodian = requireRight(context, ['author']);
   const id = toHex(body.record);
+  meter.spendPolicy(body.policy);
   const before = ownRecord(state, id, custodian);
   if (body.version !== before.version + 1) refuse('record.version', { expected: before.version + 1 });
   checkRecordPolicy(body.policy, body.gate, registryOf(state));

@@ -15,6 +15,8 @@ export const REFUSALS = {
   'tx.duplicate': 'This transaction has been executed.',
   /** Another transaction of the subject took the nonce. */
   'tx.nonce_reused': 'The nonce belongs to another transaction: draw a new one.',
+  'tx.too_costly': 'The transaction takes too long to execute: send several.',
+  'block.too_costly': 'The block is full: send the transaction again.',
   /** The subject or its key number is unknown, retired or revoked. */
   'tx.signer': 'The signer is not registered, or its key is retired.',
   /** The signature does not verify. */

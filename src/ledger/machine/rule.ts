@@ -1,6 +1,7 @@
 /** What every rule gets and gives: one rule decides one kind of entry. */
 import type { PublicKey } from '../../codec/signature.ts';
 import type { EntryBodies, EntryResults, EntryType } from '../entries/index.ts';
+import type { Meter } from './meter.ts';
 import type { ChainState, Overlay } from './state.ts';
 
 /** The verified signer of a transaction. */
@@ -39,6 +40,7 @@ export interface RuleContext {
   readonly height: number;
   /** Block time in milliseconds. */
   readonly time: number;
+  readonly meter: Meter;
 }
 
 export interface Applied<K extends EntryType> {
@@ -50,4 +52,5 @@ export interface Applied<K extends EntryType> {
 /** Decides one entry, writing into `context.state`; throws to refuse. */
 export type Rule<K extends EntryType> = (context: RuleContext, body: EntryBodies[K]) => Applied<K>;
 
-export const NOTHING: Readonly<Record<string, never>> = Object.freeze({});
+/** The result of an entry of which nothing is said. */
+export { EMPTY_RESULT as NOTHING } from '../entries/leaf.ts';

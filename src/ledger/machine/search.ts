@@ -11,8 +11,9 @@ import { STATE } from './state.ts';
 
 /** Opens an epoch of a field: its VOPRF key, its search policy, and the record that seals its field key. */
 export const fieldKeyPut: Rule<'FieldKeyPut'> = (context, body) => {
-  const { state, signer, time } = context;
+  const { state, signer, time, meter } = context;
   const custodian = requireRight(context, ['operator']);
+  meter.spendPolicy(body.policy);
   const key = STATE.field(custodian, body.field);
   const before = state.get(key);
   const expected = before === undefined ? 0 : before.epoch + 1;
@@ -43,11 +44,12 @@ export const fieldKeyPut: Rule<'FieldKeyPut'> = (context, body) => {
 };
 
 /** Counts a granted search against the budgets; a denied one costs nothing and stays on the ledger. */
-export const search: Rule<'Search'> = ({ state, signer, time }, body) => {
+export const search: Rule<'Search'> = ({ state, signer, time, meter }, body) => {
   const { custodian, field: name, epoch, count } = body;
   const use = { subject: signer.id, custodian, field: name, epoch, count };
-  const result = decideSearch(state, use, time);
   const field = state.get(STATE.field(custodian, name));
+  if (field !== undefined) meter.spendPolicy(field.policy);
+  const result = decideSearch(state, use, time);
   if (result.granted && field !== undefined) {
     const { day, used, epoch: current, usedEpoch } = budgetOf(state, use, field, time);
     state.set(STATE.budget(signer.id, custodian, name), {

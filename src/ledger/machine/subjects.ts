@@ -7,6 +7,7 @@ import { SUBJECT_KEYS_MAX } from '../entries/bounds.ts';
 import { subjectProofMessage } from '../entries/proofs.ts';
 import type { AttributeSet } from '../entries/subjects.ts';
 import { activeSubject, bumpGeneration, endAttribute, generationOf, setAttribute } from './holding.ts';
+import { KEY_PROOF_COST } from './meter.ts';
 import { type Attribute, attributeOf, checkAttribute, registryOf } from './policies.ts';
 import { refuse } from './refusal.ts';
 import { RIGHT_LABEL, RIGHTS, type Right, requireRight } from './rights.ts';
@@ -20,12 +21,13 @@ const RESERVED: ReadonlySet<string> = new Set(['patient', 'consent', 'gate', 'em
 const OPERATORS_OWN: ReadonlySet<string> = new Set<Right>(['operator', 'registrar']);
 
 function checkProof(
-  { chain, host }: RuleContext,
+  { chain, host, meter }: RuleContext,
   subject: Uint8Array,
   member: string,
   key: PublicKey,
   proof: Uint8Array,
 ): void {
+  meter.spend(KEY_PROOF_COST);
   checkPublicKey(key);
   if (!host.verifies(key, subjectProofMessage(chain.chainId, subject, member, key), proof))
     refuse('subject.proof');
