@@ -5,7 +5,7 @@
  *
  * Words of notes may include names. A grant on `note` is a grant on everything the notes say.
  */
-import { fromUtf8 } from '../codec/bytes.ts';
+import { fromUtf8, utf8 } from '../codec/bytes.ts';
 import { hasCode } from '../codec/errors.ts';
 import { parseDate } from '../search/calendar.ts';
 import { type FieldValue, type RecordKeywords, recordKeywords } from '../search/extract.ts';
@@ -34,8 +34,9 @@ export interface ExtractOptions {
 /** The registry of `fieldSpecs()`. */
 export const DEFAULT_FIELDS: FieldRegistry = fieldRegistry(fieldSpecs());
 
-const CODE_CHARS_MAX = 128;
-const SYSTEM_CHARS_MAX = 256;
+/** With a field's name these stay below the 512 bytes of a keyword (KEYWORD_BYTES_MAX of src/search). */
+const CODE_BYTES_MAX = 128;
+const SYSTEM_BYTES_MAX = 256;
 const LOINC = 'http://loinc.org';
 
 /**
@@ -100,19 +101,25 @@ function codesOf(field: string, element: JsonValue, lookup: AncestorLookup | und
   return codings.flatMap((coding) => {
     const code = isObject(coding) ? coding.code : coding;
     const system = isObject(coding) && typeof coding.system === 'string' ? coding.system : null;
-    if (typeof code !== 'string' || code === '' || code.length > CODE_CHARS_MAX) return [];
-    if (system !== null && system.length > SYSTEM_CHARS_MAX) return [];
-    const ancestors = lookup?.(system, code) ?? codeAncestors(system, code);
+    if (!isText(code, CODE_BYTES_MAX) || (system !== null && !isText(system, SYSTEM_BYTES_MAX))) return [];
+    const above = lookup?.(system, code) ?? codeAncestors(system, code);
+    const ancestors = above.filter((one) => isText(one, CODE_BYTES_MAX));
     return [{ field, kind: 'code', system, code, ...(ancestors.length > 0 && { ancestors }) } as const];
   });
 }
 
+function isText(value: JsonValue | undefined, bytesMax: number): value is string {
+  return (
+    typeof value === 'string' && value !== '' && value.length <= bytesMax && utf8(value).length <= bytesMax
+  );
+}
+
 /** Dates as written: the calendar day of the source, whatever its offset. A birth date counts as its decade. */
 function datesOf(field: string, element: JsonValue): FieldValue[] {
-  const date = isObject(element) ? element.start : element;
-  if (typeof date !== 'string' || !isDate(date)) return [];
-  if (field !== 'birth-decade') return [{ field, kind: 'date', date }];
-  return [{ field, kind: 'date', date: `${date.slice(0, 3)}0` }];
+  const written = isObject(element) ? element.start : element;
+  if (typeof written !== 'string' || !isDate(written)) return [];
+  const date = field === 'birth-decade' ? `${written.slice(0, 3)}0` : written;
+  return isDate(date) ? [{ field, kind: 'date', date }] : [];
 }
 
 function isDate(text: string): boolean {
@@ -210,9 +217,10 @@ function numbersOf(json: JsonObject, rules: readonly NumberRule[]): FieldValue[]
   });
 }
 
-/** Beyond these a decimal of JSON.parse prints with an exponent; no measurement of a patient is there. */
+/** No measurement of a patient is larger; and 15 digits are what a double holds. */
 const NUMBER_MAX = 1e15;
-const NUMBER_MIN = 1e-6;
+/** Decimals kept: far below every grid's cell, far above the error of a conversion. */
+const DECIMALS = 12;
 
 /** The quantity in the grid's unit, as decimal text. A comparator (`<`, `>=`) leaves it out: it is no value. */
 function quantityIn(rule: NumberRule, quantity: JsonObject): string | undefined {
@@ -222,6 +230,6 @@ function quantityIn(rule: NumberRule, quantity: JsonObject): string | undefined 
   const factor = unit === rule.unit ? 1 : typeof unit === 'string' ? rule.also?.[unit] : undefined;
   if (factor === undefined) return undefined;
   const converted = value * factor;
-  const size = Math.abs(converted);
-  return size < NUMBER_MAX && (size >= NUMBER_MIN || size === 0) ? String(converted) : undefined;
+  if (!(Math.abs(converted) < NUMBER_MAX)) return undefined;
+  return converted.toFixed(DECIMALS).replace(/\.?0+$/, '');
 }

@@ -1,12 +1,16 @@
 import { readFileSync } from 'node:fs';
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
   codeAncestors,
   DEFAULT_FIELDS,
+  DEPARTMENTS,
+  departmentOf,
   extractKeywords,
   fieldSpecs,
   type JsonObject,
   KEYWORD_MAP,
+  patientKeyOf,
   quasiIdentifierSpecs,
   toKeywords,
 } from '../../src/fhir/index.ts';
@@ -225,8 +229,93 @@ describe('a value that does not fit is left out', () => {
     [{ coding: [{ code: 7 }] }],
     [{ coding: 'x' }],
     [{ coding: [{ code: 'x'.repeat(129) }] }],
+    [{ coding: [{ code: 'ü'.repeat(65) }] }],
+    [{ coding: [{ code: 'x', system: 's'.repeat(257) }] }],
   ])('the code %j', (code) => {
     expect(valuesOf({ resourceType: 'Procedure', code: code as JsonObject }, 'procedure')).toEqual([]);
+  });
+});
+
+describe('whatever a resource holds, its extraction and keywords never throw', () => {
+  const registry = fieldRegistry([...fieldSpecs(), ...quasiIdentifierSpecs()]);
+  const leaf = fc.oneof(
+    fc.jsonValue({ maxDepth: 2 }),
+    fc.string({ unit: 'binary', maxLength: 300 }),
+    fc.constantFrom(
+      '0005-01-01',
+      '2024-02',
+      'E11.65',
+      'http://loinc.org',
+      '4548-4',
+      '%',
+      'text/plain',
+      'eA==',
+      -0,
+    ),
+    fc.double(),
+  );
+  /** An element that looks like FHIR's until it does not. */
+  const element: fc.Arbitrary<unknown> = fc.letrec((tie) => ({
+    node: fc.oneof(
+      { maxDepth: 4 },
+      leaf,
+      fc.array(tie('node'), { maxLength: 3 }),
+      fc.dictionary(
+        fc.constantFrom(
+          'coding',
+          'code',
+          'system',
+          'display',
+          'text',
+          'start',
+          'value',
+          'data',
+          'contentType',
+          'attachment',
+          'detail',
+          'state',
+        ),
+        tie('node'),
+        { maxKeys: 5 },
+      ),
+    ),
+  })).node;
+
+  it.each(
+    KEYWORD_MAP.types
+      .filter(({ rules }) => rules.length > 0)
+      .map(({ types, rules }) => [types[0], rules] as const),
+  )('%s', (resourceType, rules) => {
+    const names = [
+      ...new Set(rules.map(({ path }) => path.split('.')[0])),
+      'component',
+      'valueQuantity',
+      'subject',
+      'patient',
+      'participant',
+    ];
+    fc.assert(
+      fc.property(fc.dictionary(fc.constantFrom(...names), element), (elements) => {
+        const json = { ...elements, resourceType } as JsonObject;
+        const { keywords } = toKeywords(extractKeywords(json, { registry, patient: PATIENT }), registry);
+        expect(keywords.length).toBeGreaterThan(3);
+      }),
+      { seed: 5, numRuns: 150 },
+    );
+  });
+
+  it('a measurement of any size', () => {
+    fc.assert(
+      fc.property(fc.double(), fc.constantFrom('kg', 'g', '[lb_av]'), (value, code) => {
+        const json = {
+          resourceType: 'Observation',
+          code: { coding: [{ system: LOINC, code: '29463-7' }] },
+          valueQuantity: { value, code },
+        };
+        expect(toKeywords(extractKeywords(json)).keywords.length).toBeGreaterThan(3);
+      }),
+      { seed: 6, numRuns: 2000 },
+    );
   });
 });
 
