@@ -299,6 +299,8 @@ describe('whatever a resource holds, its extraction and keywords never throw', (
         const json = { ...elements, resourceType } as JsonObject;
         const { keywords } = toKeywords(extractKeywords(json, { registry, patient: PATIENT }), registry);
         expect(keywords.length).toBeGreaterThan(3);
+        expect(DEPARTMENTS).toContain(departmentOf(json));
+        expect(['string', 'undefined']).toContain(typeof patientKeyOf({ resourceType, json }));
       }),
       { seed: 5, numRuns: 150 },
     );
