@@ -1049,7 +1049,9 @@ export class Replica {
       accepted.view === open.view
     ) {
       // The sender missed the NEW-VIEW of the view in progress; it proves itself, so anyone may pass it on.
-      if (accepted.view > 0) this.#send(from, accepted.message);
+      // The leader's own counts as sent only once it is durable.
+      const sent = open.leading.get(accepted.view, accepted.message.sender) !== undefined;
+      if (accepted.view > 0 && sent) this.#send(from, accepted.message);
     }
     if (kept !== undefined && kept.view >= message.view) return;
     this.#countViewChange(message);

@@ -81,13 +81,18 @@ export class SimApplication implements Application, BlockStore {
   readonly used = new Map<string, number>();
   /** Ids in order of execution. */
   readonly executed: string[] = [];
+  readonly executedIds = new Set<string>();
   #state: State = { root: new Uint8Array(32), log: new Uint8Array(32), size: 0 };
   #tip: Tip | undefined;
+
+  idOf(bytes: Uint8Array): Uint8Array {
+    return sha256(bytes);
+  }
 
   inspect(bytes: Uint8Array): RequestInfo {
     const request = decodeSimRequest(bytes);
     const info = {
-      id: sha256(bytes),
+      id: this.idOf(bytes),
       client: String(request.client),
       nonce: String(request.nonce),
       expiresAt: request.expiresAt,
@@ -143,7 +148,9 @@ export class SimApplication implements Application, BlockStore {
       for (const bytes of block.batch) {
         const request = decodeSimRequest(bytes);
         this.used.set(`${request.client}/${request.nonce}`, block.height);
-        this.executed.push(Buffer.from(sha256(bytes)).toString('hex'));
+        const id = Buffer.from(sha256(bytes)).toString('hex');
+        this.executed.push(id);
+        this.executedIds.add(id);
       }
       this.#tip = { height: block.height, resume: block.resume };
     }

@@ -1,0 +1,126 @@
+/** What must hold after every event. A breach is recorded once, as text that says what was seen. */
+import type { Chain } from '../chain.ts';
+import type { WalRecord } from '../core/types.ts';
+import { VIEWS_AHEAD_MAX } from '../limits.ts';
+import type { Block, Message } from '../wire/messages.ts';
+import { decodeSimRequest } from './application.ts';
+import type { SimNode } from './node.ts';
+
+export class Checks {
+  readonly violations: string[] = [];
+  /** Highest decided height. */
+  highest = 0;
+  readonly #decided = new Map<number, string>();
+  readonly #signed = new Map<string, string>();
+  readonly #promised = new Map<string, number>();
+  readonly #executed = new Map<number, Map<string, number>>();
+
+  #breach(text: string): void {
+    if (!this.violations.includes(text)) this.violations.push(text);
+  }
+
+  /** No honest double vote, no vote below an own VIEW-CHANGE, nothing sent before its record is durable. */
+  onSend(node: SimNode, message: Message): void {
+    switch (message.type) {
+      case 'pre-prepare':
+      case 'new-view':
+        this.#once(node, 'pre-prepare', message);
+        if (message.sender === this.#indexOf(node)) this.#needs(node, message, 'proposal');
+        return;
+      case 'prepare':
+        this.#once(node, message.type, message);
+        this.#keepsPromise(node, message);
+        this.#needs(node, message, 'proposal');
+        return;
+      case 'commit':
+        this.#once(node, message.type, message);
+        this.#keepsPromise(node, message);
+        this.#needs(node, message, 'prepared');
+        return;
+      case 'view-change': {
+        this.#once(node, message.type, message);
+        this.#needs(node, message, 'view-change');
+        const name = `${node.index} ${message.height}`;
+        this.#promised.set(name, Math.max(this.#promised.get(name) ?? 0, message.view));
+        return;
+      }
+      default:
+    }
+  }
+
+  #indexOf(node: SimNode): number {
+    return node.replica?.index ?? -1;
+  }
+
+  #once(
+    node: SimNode,
+    kind: string,
+    vote: { epoch: number; height: number; view: number; sender: number; digest: string },
+  ): void {
+    if (vote.sender !== this.#indexOf(node)) return;
+    const name = `${kind} ${node.index} ${vote.epoch} ${vote.height} ${vote.view}`;
+    const before = this.#signed.get(name);
+    if (before !== undefined && before !== vote.digest) this.#breach(`honest member signed twice: ${name}`);
+    this.#signed.set(name, vote.digest);
+  }
+
+  #keepsPromise(node: SimNode, vote: { height: number; view: number }): void {
+    const promised = this.#promised.get(`${node.index} ${vote.height}`) ?? 0;
+    if (vote.view < promised)
+      this.#breach(`honest member ${node.index} voted below its VIEW-CHANGE at ${vote.height}`);
+  }
+
+  #needs(node: SimNode, vote: { height: number; view: number }, kind: WalRecord['kind']): void {
+    const durable = node.disk.durable.some(
+      (record) => record.kind === kind && record.height === vote.height && viewOf(record) === vote.view,
+    );
+    if (!durable) this.#breach(`member ${node.index} sent before its ${kind} record was durable`);
+  }
+
+  /** Agreement, authenticity, exactly-once, expiry. */
+  onDecide(node: SimNode, block: Block, chain: Chain, authentic: (request: Uint8Array) => boolean): void {
+    const { proposal, qc } = block;
+    const { height, time } = proposal.header;
+    if (qc.votes.length < chain.validators.q)
+      this.#breach(`a certificate of ${height} has fewer than q votes`);
+    const before = this.#decided.get(height);
+    if (before !== undefined && before !== proposal.hash) this.#breach(`two blocks at height ${height}`);
+    this.#decided.set(height, proposal.hash);
+    this.highest = Math.max(this.highest, height);
+    let executed = this.#executed.get(node.index);
+    if (executed === undefined) {
+      executed = new Map();
+      this.#executed.set(node.index, executed);
+    }
+    for (const bytes of proposal.batch) {
+      const request = decodeSimRequest(bytes);
+      const nonce = `${request.client}/${request.nonce}`;
+      const at = executed.get(nonce);
+      if (at !== undefined && at !== height) this.#breach(`nonce ${nonce} executed twice`);
+      executed.set(nonce, height);
+      if (request.expiresAt <= time) this.#breach(`an expired request was executed at height ${height}`);
+      if (!authentic(bytes)) this.#breach(`a request that no client made was executed at height ${height}`);
+    }
+    if (proposal.batch.length === 0 && proposal.header.view === 0 && time < chain.time + 25_000) {
+      this.#breach(`an empty block burnt height ${height}`);
+    }
+  }
+
+  onHalt(node: SimNode, reason: string): void {
+    this.#breach(`honest member ${node.index} halted: ${reason}`);
+  }
+
+  /** Views of members with a common height stay near each other in what they store. */
+  onView(view: number): void {
+    if (view > 10 * VIEWS_AHEAD_MAX) this.#breach(`a view ran away to ${view}`);
+  }
+
+  fail(text: string): void {
+    this.#breach(text);
+  }
+}
+
+function viewOf(record: WalRecord): number | undefined {
+  if (record.kind === 'proposal' || record.kind === 'view-change') return record.message.view;
+  return record.kind === 'prepared' ? record.certificate.view : undefined;
+}

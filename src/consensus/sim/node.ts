@@ -1,0 +1,322 @@
+/**
+ * One simulated member: the production core, router and verifier over a virtual disk, clock and network. A crash loses
+ * what was not flushed; a restart goes through the WAL codec.
+ */
+import { advance, type Chain, decodeChain, type Genesis, genesisChain } from '../chain.ts';
+import { Replica } from '../core/replica.ts';
+import type { Effect, Input, WalRecord, Weakening } from '../core/types.ts';
+import type { BatchLimits, Timing } from '../limits.ts';
+import { decidedBlock, proposalOf, rootsAgree } from '../node/executor.ts';
+import type { ValidatorKey } from '../node/keys.ts';
+import { Router } from '../node/router.ts';
+import { coreSigner } from '../node/signer.ts';
+import type { Verifier } from '../node/verifier.ts';
+import type { PeerId } from '../validators.ts';
+import { decodeRecord, encodeRecord } from '../wal/record.ts';
+import { toHex } from '../wire/bytes.ts';
+import { batchHash, decodeBlock, encodeBatch, qcHash } from '../wire/codec.ts';
+import { type Block, HELLO_NONCE_BYTES, type Message } from '../wire/messages.ts';
+import type { SimApplication } from './application.ts';
+import type { Random } from './random.ts';
+import type { Schedule } from './schedule.ts';
+
+/** What a member needs of its world. */
+export interface World {
+  readonly schedule: Schedule;
+  readonly random: Random;
+  readonly genesis: Genesis;
+  readonly verifier: Verifier;
+  readonly timing: Timing;
+  readonly batch: BatchLimits;
+  readonly weaken: Weakening;
+  /** Longest flush, milliseconds. */
+  readonly flushMs: number;
+  transmit(from: SimNode, to: PeerId | 'all', message: Message): void;
+  /** Called for everything an honest member sends or decides. */
+  observeSend(node: SimNode, message: Message): void;
+  observeDecide(node: SimNode, block: Block, chain: Chain): void;
+  observeHalt(node: SimNode, reason: string): void;
+  authentic(request: Uint8Array): boolean;
+}
+
+/** How a crash treats what was appended but not flushed. */
+export type CrashMode = 'lost' | 'synced' | 'partly';
+
+export class SimDisk {
+  durable: WalRecord[] = [];
+  unsynced: { token: number; record: WalRecord }[] = [];
+  boot: { boot: number; voteFrom: number } | undefined;
+  whole = true;
+
+  crash(mode: CrashMode, random: Random): void {
+    const kept =
+      mode === 'lost' ? 0 : mode === 'synced' ? this.unsynced.length : random.below(this.unsynced.length + 1);
+    for (const { record } of this.unsynced.slice(0, kept)) this.durable.push(record);
+    this.unsynced = [];
+  }
+
+  /** The log is gone, the state is not. */
+  wipe(): void {
+    this.durable = [];
+    this.unsynced = [];
+    this.boot = undefined;
+    this.whole = false;
+  }
+
+  /** Records as a restart reads them, through the codec. */
+  read(): WalRecord[] {
+    return this.durable.map((record) => decodeRecord(encodeRecord(record)));
+  }
+}
+
+export class SimNode {
+  readonly index: number;
+  readonly key: ValidatorKey;
+  readonly peer: PeerId;
+  readonly honest: boolean;
+  application: SimApplication;
+  disk = new SimDisk();
+  /** Added to virtual time to give this member's wall clock. */
+  skew = 0;
+  replica: Replica | undefined;
+  readonly #world: World;
+  #router: Router | undefined;
+  #life = 0;
+  #inputs: Input[] = [];
+  #stepping = false;
+  #flushing = false;
+  #wakeAt = Number.POSITIVE_INFINITY;
+
+  constructor(world: World, index: number, key: ValidatorKey, application: SimApplication, honest: boolean) {
+    this.#world = world;
+    this.index = index;
+    this.key = key;
+    this.peer = toHex(key.publicKey);
+    this.application = application;
+    this.honest = honest;
+  }
+
+  get up(): boolean {
+    return this.replica !== undefined;
+  }
+
+  get height(): number {
+    return this.replica?.chain.height ?? 0;
+  }
+
+  clock(): number {
+    return this.#world.genesis.time + 1000 + this.#world.schedule.now + this.skew;
+  }
+
+  start(): void {
+    const world = this.#world;
+    const { genesis } = world;
+    const tip = this.application.resume;
+    const chain = tip === undefined ? genesisChain(genesis) : decodeChain(tip.resume);
+    const { disk } = this;
+    const first = disk.boot === undefined && tip === undefined && disk.whole;
+    const whole = disk.whole && (disk.boot !== undefined || first);
+    disk.boot = { boot: (disk.boot?.boot ?? 0) + 1, voteFrom: disk.boot?.voteFrom ?? 0 };
+    disk.whole = true;
+    this.#life += 1;
+    this.#inputs = [];
+    this.#flushing = false;
+    const replica = new Replica({
+      self: this.peer,
+      chain,
+      recovered: {
+        whole,
+        ...disk.boot,
+        records: disk.read().filter((record) => record.height > chain.height),
+      },
+      helloNonce: world.random.bytes(HELLO_NONCE_BYTES),
+      signer: coreSigner(this.key, genesis.chainId),
+      timing: world.timing,
+      batch: world.batch,
+      stillValid: (info, time) => this.application.stillValid(info, time),
+      weaken: world.weaken,
+    });
+    this.replica = replica;
+    this.#router = new Router(replica, world.verifier, {
+      feed: (input) => this.feed(input),
+      send: (to, message) => this.#send(to, message),
+      now: () => world.schedule.now,
+      serve: (to, from, count) => this.#serve(to, from, count),
+      onRequest: (request) => this.submit(request),
+      onCosignature: () => undefined,
+    });
+    this.#wakeAt = Number.POSITIVE_INFINITY;
+    this.feed();
+  }
+
+  crash(mode: CrashMode): void {
+    this.replica = undefined;
+    this.#life += 1;
+    this.disk.crash(mode, this.#world.random);
+  }
+
+  receive(from: PeerId, message: Message): void {
+    if (this.replica !== undefined) this.#router?.receive(from, message);
+  }
+
+  /** A client's request, or a forwarded one: admitted if the application does. */
+  submit(bytes: Uint8Array): void {
+    if (!this.#world.authentic(bytes)) return;
+    try {
+      const info = this.application.inspect(bytes);
+      this.feed({ t: 'request', request: { id: toHex(info.id), info, bytes } });
+    } catch {
+      // Refused: its nonce was used.
+    }
+  }
+
+  feed(...inputs: Input[]): void {
+    const { replica } = this;
+    if (replica === undefined) return;
+    this.#inputs.push(...inputs);
+    if (this.#stepping) return;
+    this.#stepping = true;
+    const life = this.#life;
+    this.#inputs.unshift({ t: 'tick', now: this.#world.schedule.now, clock: this.clock() });
+    for (let input = this.#inputs.shift(); input !== undefined; input = this.#inputs.shift()) {
+      for (const effect of replica.step(input)) this.#perform(effect, replica);
+    }
+    this.#stepping = false;
+    if (this.#life !== life) return;
+    this.#flush();
+    this.#arm(replica);
+  }
+
+  /** Runs `run` later unless this life of the member has ended by then. */
+  #later(delay: number, run: () => void): void {
+    const life = this.#life;
+    this.#world.schedule.after(delay, () => {
+      if (this.#life === life) run();
+    });
+  }
+
+  #arm(replica: Replica): void {
+    const at = Math.max(Math.ceil(replica.nextDeadline()), this.#world.schedule.now + 1);
+    if (at >= this.#wakeAt && this.#wakeAt > this.#world.schedule.now) return;
+    this.#wakeAt = at;
+    this.#later(at - this.#world.schedule.now, () => {
+      if (this.#world.schedule.now >= this.#wakeAt) this.#wakeAt = Number.POSITIVE_INFINITY;
+      this.feed();
+    });
+  }
+
+  #flush(): void {
+    if (this.#flushing || this.disk.unsynced.length === 0) return;
+    this.#flushing = true;
+    this.#later(this.#world.random.between(0, this.#world.flushMs), () => {
+      const upTo = this.disk.unsynced.at(-1)?.token ?? 0;
+      for (const { record } of this.disk.unsynced) this.disk.durable.push(record);
+      this.disk.unsynced = [];
+      this.#flushing = false;
+      this.feed({ t: 'persisted', upTo });
+    });
+  }
+
+  #send(to: PeerId | 'all', message: Message): void {
+    if (this.honest) this.#world.observeSend(this, message);
+    this.#world.transmit(this, to, message);
+  }
+
+  #perform(effect: Effect, replica: Replica): void {
+    const { chain } = replica;
+    switch (effect.t) {
+      case 'persist':
+        this.disk.unsynced.push({ token: effect.token, record: effect.record });
+        return;
+      case 'persistVoteFrom':
+        this.disk.boot = { boot: this.disk.boot?.boot ?? 1, voteFrom: effect.voteFrom };
+        return;
+      case 'send':
+        this.#send(effect.to, effect.message);
+        return;
+      case 'build':
+        this.#later(this.#world.random.below(3), () => this.#build(effect, chain));
+        return;
+      case 'validate':
+        this.#later(this.#world.random.below(3), () => this.#validate(effect, chain));
+        return;
+      case 'decide':
+        this.#world.observeDecide(this, effect.block, chain);
+        this.#later(this.#world.random.below(4), () => this.#apply(effect.block, chain));
+        return;
+      case 'halt':
+        this.#world.observeHalt(this, effect.reason);
+        return;
+      default:
+    }
+  }
+
+  #build(effect: Extract<Effect, { t: 'build' }>, chain: Chain): void {
+    const batch = effect.requests.map((request) => request.bytes);
+    const batchBytes = encodeBatch(batch);
+    const result = this.application.run({ ...effect, batchHash: batchHash(batchBytes) }, batch);
+    if (!result.ok) return;
+    const { height, view } = effect;
+    this.feed({ t: 'built', height, view, proposal: proposalOf(effect, chain, batchBytes, result) });
+  }
+
+  #validate(effect: Extract<Effect, { t: 'validate' }>, chain: Chain): void {
+    const { header, hash } = effect.proposal;
+    const verdict = this.#verdict(effect, chain);
+    this.feed({ t: 'validated', height: header.height, hash, verdict, certified: effect.qc !== undefined });
+  }
+
+  #verdict(
+    { proposal, mode, qc }: Extract<Effect, { t: 'validate' }>,
+    chain: Chain,
+  ): 'ok' | 'invalid' | 'mismatch' {
+    const { verifier } = this.#world;
+    if (qc !== undefined && !verifier.certificate(qc, chain.validators)) return 'invalid';
+    const { parentQc, header } = proposal;
+    if (mode !== 'decided' && parentQc !== undefined && qcHash(chain.qc) !== header.parentQcHash) {
+      if (!verifier.certificate(parentQc, chain.lastValidators)) return 'invalid';
+    }
+    if (mode === 'fresh' && !this.#requestsHold(proposal.batch, header.time)) return 'invalid';
+    const result = this.application.run(header, proposal.batch);
+    return result.ok && rootsAgree(header, result) ? 'ok' : 'mismatch';
+  }
+
+  #requestsHold(batch: readonly Uint8Array[], time: number): boolean {
+    const nonces = new Set<string>();
+    for (const bytes of batch) {
+      if (!this.#world.authentic(bytes)) return false;
+      try {
+        const info = this.application.inspect(bytes);
+        const nonce = `${info.client}/${info.nonce}`;
+        if (nonces.has(nonce) || !this.application.stillValid(info, time)) return false;
+        nonces.add(nonce);
+      } catch {
+        return false;
+      }
+    }
+    return true;
+  }
+
+  #apply(block: Block, chain: Chain): void {
+    const result = this.application.run(block.proposal.header, block.proposal.batch);
+    if (!result.ok) return;
+    const next = advance(chain, block.proposal, block.qc, result);
+    const decided = decidedBlock(block, next);
+    this.application.apply(decided);
+    this.application.blocks.set(decided.height, decided.encoded);
+    const requests = block.proposal.batch.map((bytes) => toHex(this.application.idOf(bytes)));
+    this.disk.durable = this.disk.durable.filter((record) => record.height > decided.height);
+    this.feed({ t: 'applied', chain: next, requests });
+    this.#router?.applied(decided.height);
+  }
+
+  #serve(to: PeerId, from: number, count: number): void {
+    const blocks: Block[] = [];
+    for (let height = from; height < from + Math.min(count, 8); height++) {
+      const encoded = this.application.blocks.get(height);
+      if (encoded === undefined) break;
+      blocks.push(decodeBlock(encoded));
+    }
+    this.#send(to, { type: 'blocks', blocks });
+  }
+}
