@@ -38,6 +38,8 @@ export interface AuditedRecord {
   readonly record: string;
   readonly version: number;
   readonly patient?: string;
+  /** Where it is not the custodian of the view: one Access may name records of several. */
+  readonly custodian?: string;
   /** Absent for entries that are not decided record by record (a create). */
   readonly verdict?: Verdict;
   /** The consent without which access would have been refused. */

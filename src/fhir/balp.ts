@@ -73,15 +73,13 @@ function eventsOf(view: AuditEntryView): BalpAuditEvent[] {
     case 'update':
     case 'delete':
     case 'break-glass':
-      return (view.records ?? []).flatMap((record) => recordEvents(view, record, view.kind));
+      return (view.records ?? []).flatMap((record) => recordEvents(view, record));
   }
 }
 
-function recordEvents(
-  view: AuditEntryView,
-  record: AuditedRecord,
-  kind: AuditEntryView['kind'],
-): BalpAuditEvent[] {
+function recordEvents(entry: AuditEntryView, record: AuditedRecord): BalpAuditEvent[] {
+  const view = record.custodian === undefined ? entry : { ...entry, custodian: record.custodian };
+  const { kind } = view;
   const interaction = kind === 'create' || kind === 'update' || kind === 'delete' ? kind : 'read';
   const event = restEvent(view, interaction, {
     verdict: record.verdict,

@@ -146,6 +146,13 @@ describe('one entry of many records', () => {
     for (const event of events) expect(event.extension?.[0].valueIdentifier?.value).toBe(ENTRY);
   });
 
+  it('names the custodian of each record', () => {
+    const records = [record, { ...record, custodian: 'university' }];
+    const events = toBalpAuditEvents(view({ records })).map(asFhir);
+    expect(events.map(({ source }) => source.observer.identifier?.value)).toEqual(['mercy', 'university']);
+    expect(events.map(({ agent }) => agent[1].who?.identifier?.value)).toEqual(['mercy', 'university']);
+  });
+
   it('without records gives none', () => {
     expect(toBalpAuditEvents(view({}))).toEqual([]);
   });
