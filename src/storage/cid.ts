@@ -59,6 +59,11 @@ export function keyText(key: Uint8Array): string {
   return toHex(key);
 }
 
+/** Tells blocks apart in a walk: the same bytes as raw and as dag-pb are two nodes. */
+export function blockName(cid: CID): string {
+  return `${cid.code}:${keyText(blockKey(cid))}`;
+}
+
 /** Whether `text` is the text form of a block key. */
 export function isKeyText(text: string): boolean {
   return /^[0-9a-f]{64}$/.test(text);

@@ -3,7 +3,7 @@
  * which repeats its links cannot unfold into an endless one.
  */
 import { decode } from '@ipld/dag-pb';
-import { blockKey, type CID, DAG_PB_CODEC, keyText, requireStored } from './cid.ts';
+import { blockName, type CID, DAG_PB_CODEC, requireStored } from './cid.ts';
 import { storageError } from './errors.ts';
 
 /** Levels of nodes; 1,024 links a node over 1 MiB leaves reach a petabyte with three. */
@@ -36,7 +36,7 @@ export async function* walkDag(root: CID, read: ReadBlock): AsyncGenerator<CID> 
   const stack: { cid: CID; depth: number }[] = [{ cid: root, depth: 1 }];
   for (let next = stack.pop(); next !== undefined; next = stack.pop()) {
     const { cid, depth } = next;
-    const key = keyText(blockKey(cid)) + cid.code;
+    const key = blockName(cid);
     if (seen.has(key)) continue;
     if (seen.size >= DAG_BLOCKS_MAX || depth > DAG_DEPTH_MAX) {
       throw storageError(

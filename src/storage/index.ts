@@ -5,6 +5,7 @@ export { type Environment, type EnvironmentOptions, KEY_BYTES_MAX, openEnvironme
 export type { ErasableOptions, Random } from './erasable.ts';
 export { STORAGE_ERRORS, type StorageErrorCode } from './errors.ts';
 export { type FreeSpaceProbe, fileSystemProbe, SPACE_RESERVE_BYTES } from './free-space.ts';
+export { handleIpfsRequest, type IpfsRequest, type IpfsResponse } from './gateway.ts';
 export { HEADER_BYTES_MAX, type HeaderStore, headerHash, openHeaderStore } from './headers.ts';
 export {
   createKeystore,
@@ -17,3 +18,4 @@ export {
 export { type KuboCredentials, type KuboOptions, kuboStore } from './kubo.ts';
 export type { KvOp, KvRange, KvStore } from './kv.ts';
 export { type ByteRange, CHUNK_BYTES, type PayloadStore, type StoredObject } from './payload-store.ts';
+export { type BlockPeer, fetchFromPeers, replicasFor } from './peers.ts';

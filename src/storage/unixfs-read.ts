@@ -32,21 +32,35 @@ export async function* readFileRange(
   start: number,
   end: number,
 ): AsyncGenerator<Uint8Array> {
+  for await (const { wanted } of walkFileRange(root, read, start, end)) if (wanted.length > 0) yield wanted;
+}
+
+/**
+ * The blocks that hold or lead to bytes `start` to `end` of the file `root`, depth first, each with those of the
+ * wanted bytes that stand in it. The root comes even when nothing is wanted.
+ */
+export async function* walkFileRange(
+  root: CID,
+  read: ReadBlock,
+  start: number,
+  end: number,
+): AsyncGenerator<{ cid: CID; bytes: Uint8Array; wanted: Uint8Array }> {
   const stack: { cid: CID; at: number; size: number | undefined; depth: number }[] = [];
-  if (start < end) stack.push({ cid: root, at: 0, size: undefined, depth: 1 });
+  stack.push({ cid: root, at: 0, size: undefined, depth: 1 });
   for (let next = stack.pop(); next !== undefined; next = stack.pop()) {
-    const node = parseNode(next.cid, await mustRead(next.cid, read));
-    if (next.size !== undefined && node.size !== next.size)
-      throw badNode(next.cid, 'a size its parent denies');
-    if (next.depth > DAG_DEPTH_MAX) throw badNode(next.cid, `more than ${DAG_DEPTH_MAX} levels`);
+    const { cid, size, depth } = next;
+    const bytes = await mustRead(cid, read);
+    const node = parseNode(cid, bytes);
+    if (size !== undefined && node.size !== size) throw badNode(cid, 'a size its parent denies');
+    if (depth > DAG_DEPTH_MAX) throw badNode(cid, `more than ${DAG_DEPTH_MAX} levels`);
     const from = Math.max(0, start - next.at);
-    const wanted = node.data.subarray(from, Math.max(from, end - next.at));
-    if (wanted.length > 0) yield wanted;
+    yield { cid, bytes, wanted: node.data.subarray(from, Math.max(from, end - next.at)) };
     let at = next.at + node.data.length;
     const overlapping: typeof stack = [];
-    for (const { cid, size } of node.children) {
-      if (at < end && at + size > start) overlapping.push({ cid, at, size, depth: next.depth + 1 });
-      at += size;
+    for (const child of node.children) {
+      const wanted = start < end && at < end && at + child.size > start;
+      if (wanted) overlapping.push({ ...child, at, depth: depth + 1 });
+      at += child.size;
     }
     stack.push(...overlapping.reverse());
   }

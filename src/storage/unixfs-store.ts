@@ -6,7 +6,7 @@
 import { importFile } from 'ipfs-unixfs-importer';
 import type { BlockBackend, BlockWriter } from './backend.ts';
 import { carHeader, carSection, readCar } from './car.ts';
-import { blockKey, type CID, keyText, parseCid, rawCid, requireMatch } from './cid.ts';
+import { blockName, type CID, parseCid, rawCid, requireMatch } from './cid.ts';
 import { type ReadBlock, walkDag } from './dag.ts';
 import { storageError } from './errors.ts';
 import { type ByteRange, CHUNK_BYTES, type PayloadStore, type StoredObject } from './payload-store.ts';
@@ -86,7 +86,7 @@ class UnixfsStore implements PayloadStore {
     const sent = new Set<string>();
     for (const root of roots) {
       for await (const cid of walkDag(root, this.#read)) {
-        const key = keyText(blockKey(cid)) + cid.code;
+        const key = blockName(cid);
         if (sent.has(key)) continue;
         sent.add(key);
         yield carSection({ cid, bytes: await mustRead(cid, this.#read) });
