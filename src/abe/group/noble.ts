@@ -7,20 +7,11 @@ import { toHex, utf8 } from '../../codec/bytes.ts';
 import { HASH_TO_G1_DST } from '../domains.ts';
 import { checkCompressed, checkGTCoordinates, refuseElement } from './encoding.ts';
 import { bytesToBigint, mod } from './scalar.ts';
-import {
-  type G1,
-  G1_BYTES,
-  type G2,
-  G2_BYTES,
-  GROUP_ORDER,
-  type Group,
-  type GT,
-  type PointCheck,
-} from './types.ts';
+import { type G1, G1_BYTES, type G2, G2_BYTES, GROUP_ORDER, type Group, type GT } from './types.ts';
 
 const Point1 = bls12_381.G1.Point;
 const Point2 = bls12_381.G2.Point;
-const Fp12 = bls12_381.fields.Fp12;
+const { Fp, Fp2, Fp12 } = bls12_381.fields;
 type Point1 = InstanceType<typeof Point1>;
 type Point2 = InstanceType<typeof Point2>;
 type Fp12 = ReturnType<typeof bls12_381.pairing>;
@@ -58,8 +49,9 @@ const p2 = (element: G2): Point2 => (element instanceof NobleG2 ? element.point 
 const value = (element: GT): Fp12 => (element instanceof NobleGT ? element.value : foreign());
 
 /**
- * Noble refuses a point outside the subgroup in a pairing, mcl ignores its torsion. Both backends see only
- * sums that the scheme has checked; the Miller loop is called without noble's second check of the same.
+ * Noble's own pairing refuses identities and points outside the subgroup, mcl counts the former as 1 and ignores
+ * torsion of G1, which the final exponentiation removes. So that both answer alike, the Miller loop is called
+ * without noble's checks; points of G2 were checked when they were decoded.
  */
 function pairingProduct(pairs: readonly (readonly [G1, G2])[]): NobleGT {
   const lines = [];
@@ -74,6 +66,48 @@ function pairingProduct(pairs: readonly (readonly [G1, G2])[]): NobleGT {
   }
   if (lines.length === 0) return new NobleGT(Fp12.ONE);
   return new NobleGT(Fp12.finalExponentiate(bls12_381.millerLoopBatch(lines)));
+}
+
+/** The coordinate at `offset`, without the three flag bits of the first byte. */
+function coordinate(bytes: Uint8Array, offset: number): bigint {
+  const value = bytesToBigint(bytes.subarray(offset, offset + 48));
+  return offset === 0 ? value & ((1n << 381n) - 1n) : value;
+}
+
+const FLAG_LARGER_Y = 0x20;
+const HALF_PRIME = (Fp.ORDER - 1n) / 2n;
+
+/** sqrt of `square` with the sign that the flag states; refuses a value that is no square. */
+function signedRoot<T>(
+  field: { sqrt(square: T): T; neg(y: T): T },
+  square: T,
+  isLarger: (y: T) => boolean,
+  wantLarger: boolean,
+): T {
+  let y: T;
+  try {
+    y = field.sqrt(square);
+  } catch (cause) {
+    return refuseElement('a point on the curve', cause);
+  }
+  return isLarger(y) === wantLarger ? y : field.neg(y);
+}
+
+// Noble's own decoder always tests the subgroup; ours must tell the two tests apart, as mcl does.
+
+function decompressG1(bytes: Uint8Array): Point1 {
+  const x = coordinate(bytes, 0);
+  const square = Fp.add(Fp.mul(Fp.sqr(x), x), Point1.CURVE().b);
+  const y = signedRoot(Fp, square, (root) => root > HALF_PRIME, (bytes[0] & FLAG_LARGER_Y) !== 0);
+  return Point1.fromAffine({ x, y });
+}
+
+function decompressG2(bytes: Uint8Array): Point2 {
+  const x = Fp2.fromBigTuple([coordinate(bytes, 48), coordinate(bytes, 0)]);
+  const square = Fp2.add(Fp2.mul(Fp2.sqr(x), x), Point2.CURVE().b);
+  const isLarger = ({ c0, c1 }: typeof square): boolean => (c1 === 0n ? c0 : c1) > HALF_PRIME;
+  const y = signedRoot(Fp2, square, isLarger, (bytes[0] & FLAG_LARGER_Y) !== 0);
+  return Point2.fromAffine({ x, y });
 }
 
 /** Variable-time multiplication, short for scalars close to 0 or to the order. */
@@ -100,21 +134,6 @@ export function nobleGroup(): Group {
       if (!oldest.done) hashes.delete(oldest.value);
     }
     hashes.set(name, point);
-    return point;
-  }
-
-  function decode<P extends { isTorsionFree(): boolean }>(
-    read: () => P,
-    check: PointCheck,
-    name: 'G1' | 'G2',
-  ): P {
-    let point: P;
-    try {
-      point = read();
-    } catch (cause) {
-      return refuseElement('a point on the curve', cause);
-    }
-    if (check === 'subgroup' && !point.isTorsionFree()) refuseElement(`a point of ${name}`);
     return point;
   }
 
@@ -151,11 +170,15 @@ export function nobleGroup(): Group {
     encodeGT: (a) => Fp12.toBytes(value(a)),
     decodeG1(bytes, check) {
       checkCompressed(bytes, G1_BYTES);
-      return new NobleG1(decode(() => Point1.fromBytes(bytes), check, 'G1'));
+      const point = decompressG1(bytes);
+      if (check === 'subgroup' && !point.isTorsionFree()) refuseElement('a point of G1');
+      return new NobleG1(point);
     },
     decodeG2(bytes, check) {
       checkCompressed(bytes, G2_BYTES);
-      return new NobleG2(decode(() => Point2.fromBytes(bytes), check, 'G2'));
+      const point = decompressG2(bytes);
+      if (check === 'subgroup' && !point.isTorsionFree()) refuseElement('a point of G2');
+      return new NobleG2(point);
     },
     decodeGT(bytes) {
       checkGTCoordinates(bytes);

@@ -37,7 +37,7 @@ export type SecretScalar = Uint8Array;
 
 /**
  * What a decoder of G1 checks besides canonical form, the curve equation and not being the identity.
- * `curve` is for rows and leaves of which only a sum enters a pairing: the caller checks that sum.
+ * `curve` is for rows and leaves, which enter pairings only: torsion of G1 is invisible there in both backends.
  */
 export type PointCheck = 'subgroup' | 'curve';
 

@@ -7,6 +7,7 @@
  *
  * Secure in the generic group and random oracle model only. Attack tests call these functions directly.
  */
+import { toHex } from '../../codec/bytes.ts';
 import { mod } from '../group/scalar.ts';
 import type { G1, G2, Group, GT } from '../group/types.ts';
 import { bLeaf, type CompiledPolicy, type UsedRow } from '../policy/index.ts';
@@ -52,7 +53,24 @@ export function encryptRaw(
   };
 }
 
-/** The three kinds of sums that enter the pairings of a decryption. */
+/**
+ * KeyGen with all secrets in hand: k1 = g1^alpha H(b)^r, k2_u = H(u)^r, k3 = g2^r. Variable time: for tests and
+ * for the measure of the scheme itself; authorities issue with `threshold/authority.ts`.
+ */
+export function keyGenRaw(
+  group: Group,
+  g1Alpha: G1,
+  r: bigint,
+  leaves: readonly Uint8Array[],
+): { k1: G1; k3: G2; leaves: Map<string, G1> } {
+  return {
+    k1: group.sumG1([g1Alpha, group.mulG1(group.hashToG1(bLeaf()), r)]),
+    k3: group.mulG2(group.g2, r),
+    leaves: new Map(leaves.map((leaf) => [toHex(leaf), group.mulG1(group.hashToG1(leaf), r)])),
+  };
+}
+
+/** The kinds of sums that enter the pairings of a decryption. */
 export interface DecryptionSums {
   /** prod_{rho(i)=j} k2_pi(i)^gamma_i for the j in use, ascending. */
   readonly keySums: readonly { readonly j: number; readonly sum: G1 }[];

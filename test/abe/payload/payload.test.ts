@@ -49,10 +49,10 @@ describe('a sealed payload', () => {
       expect(equalBytes(openPayloadBytes(dataKey, name, sealed), plaintext)).toBe(true);
       const lengths = [1, 5, 60, 70_000, 1];
       const opened = await collect(openPayload(dataKey, name, pieces(sealed, lengths)));
-    expect(equalBytes(opened, plaintext)).toBe(true);
+      expect(equalBytes(opened, plaintext)).toBe(true);
       const options = { ...name, random: seeded('nonce') };
       const streamed = await collect(sealPayload(dataKey, options, pieces(plaintext, lengths)));
-    expect(equalBytes(streamed, sealed)).toBe(true);
+      expect(equalBytes(streamed, sealed)).toBe(true);
     },
   );
 
