@@ -4,6 +4,7 @@
  */
 import { equalBytes } from '../../codec/bytes.ts';
 import { decodeCbor, encodeCbor } from '../../codec/cbor.ts';
+import { CodedError } from '../../codec/errors.ts';
 import { canonicalPolicy, isCondition, type Literal, type Policy, type Relation } from './ast.ts';
 import { POLICY_ERRORS, policyError } from './errors.ts';
 import { POLICY_DEPTH_MAX, POLICY_TEXT_BYTES_MAX } from './limits.ts';
@@ -56,9 +57,7 @@ function checkSize(bytes: Uint8Array): void {
 }
 
 function malformed(expected: string, cause?: unknown): never {
-  const error = policyError(POLICY_ERRORS.malformed, `expected ${expected} in encoded policy`);
-  if (cause !== undefined) error.cause = cause;
-  throw error;
+  throw new CodedError(POLICY_ERRORS.malformed, `expected ${expected} in an encoded policy`, { cause });
 }
 
 function encodeNode(policy: Policy): unknown {

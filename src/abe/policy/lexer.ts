@@ -14,6 +14,9 @@ export type Token =
   | { readonly kind: 'mark'; readonly text: string; readonly at: Position }
   | { readonly kind: 'end'; readonly text: ''; readonly at: Position };
 
+/** Most characters of a word that a message repeats. */
+const SHOWN_MAX = 40;
+
 const SPACE = /[ \t\r\n]*/y;
 const WORD = /-?[A-Za-z0-9_][A-Za-z0-9_.@+-]*/y;
 const MARK = /!=|<=|>=|[()[\]{},:=<>/]/y;
@@ -50,6 +53,13 @@ const matchAt = (form: RegExp, text: string, offset: number): string | undefined
 export function keywordOf(text: string): Keyword | undefined {
   const lower = text.toLowerCase();
   return KEYWORDS.includes(lower) ? (lower as Keyword) : undefined;
+}
+
+/** `token` for a message: cut short, and quoted text not repeated at all. */
+export function shown(token: Token): string {
+  if (token.kind === 'end') return 'the end';
+  if (token.kind === 'quoted') return 'a quoted text';
+  return token.text.length > SHOWN_MAX ? `"${token.text.slice(0, SHOWN_MAX)}..."` : `"${token.text}"`;
 }
 
 /** True when `text` needs quotes to be read as text: no bare form, a keyword, or like a number or date. */

@@ -21,7 +21,7 @@ import {
 import { printCondition, printLiteral, printName, printText } from './print.ts';
 import type { LabelSpec, Registry } from './registry.ts';
 import { didYouMean } from './suggest.ts';
-import { isBadPseudonym } from './text.ts';
+import { isBadPseudonym, RESERVED_LABELS } from './text.ts';
 
 export type Meaning =
   /** One of `values` (`negated` false), or the label without any of `values` (`negated` true). */
@@ -54,11 +54,10 @@ function specOf(condition: Condition, registry: Registry): LabelSpec {
   const { issuer, label } = condition;
   const spec = registry.get(label);
   if (spec === undefined) {
-    return refuse(
-      POLICY_ERRORS.unknownLabel,
-      `the registry has no label "${label}"${didYouMean(label, registry.keys())}`,
-      condition,
-    );
+    const hint = RESERVED_LABELS.has(label)
+      ? ': the name is reserved, and what a header adds no policy asks for'
+      : didYouMean(label, registry.keys());
+    return refuse(POLICY_ERRORS.unknownLabel, `the registry has no label "${label}"${hint}`, condition);
   }
   const isShared = spec.shared === true;
   if (isShared && issuer !== '') {

@@ -21,12 +21,12 @@ import {
   type Relation,
   tooDeep,
 } from './ast.ts';
-import { daysOfDate, looksLikeDate } from './date.ts';
 import { POLICY_ERRORS, type Position, policyError } from './errors.ts';
-import { type Keyword, keywordOf, Lexer, type Token } from './lexer.ts';
+import { type Keyword, keywordOf, Lexer, shown, type Token } from './lexer.ts';
 import { POLICY_DEPTH_MAX, POLICY_TEXT_BYTES_MAX } from './limits.ts';
+import { looksLikeInteger, readInteger, readLiteral } from './literal.ts';
 import { didYouMean, nearest } from './suggest.ts';
-import { issuerProblem, KEYWORDS, labelProblem, PSEUDONYM_LABELS, textProblem } from './text.ts';
+import { issuerProblem, labelProblem } from './text.ts';
 
 const RELATIONS: ReadonlyMap<string, Relation> = new Map([
   ['=', '='],
@@ -36,16 +36,6 @@ const RELATIONS: ReadonlyMap<string, Relation> = new Map([
   ['<=', '<='],
   ['>', '>'],
   ['>=', '>='],
-]);
-
-const INTEGER = /^-?[0-9]+$/;
-/** Letters people write for an operator that has a word here. */
-const FOREIGN_WORDS: ReadonlyMap<string, Keyword> = new Map([
-  ['und', 'and'],
-  ['oder', 'or'],
-  ['nicht', 'not'],
-  ['et', 'and'],
-  ['ou', 'or'],
 ]);
 
 /**
@@ -73,11 +63,6 @@ export function parseAttributeText(text: string): { issuer: string; label: strin
 
 const fail = (message: string, at: Position): never => {
   throw policyError(POLICY_ERRORS.syntax, message, at);
-};
-
-const shown = (token: Token): string => {
-  if (token.kind === 'end') return 'the end';
-  return token.kind === 'quoted' ? 'a quoted text' : `"${token.text}"`;
 };
 
 class Parser {
@@ -152,14 +137,14 @@ class Parser {
     const keyword = keywordOf(word.text);
     if (keyword === 'not') return negate(this.nested(() => this.unary()));
     if (keyword !== undefined) return fail(`expected a condition before "${word.text}"`, word.at);
-    if (INTEGER.test(word.text)) return this.threshold(word);
+    if (looksLikeInteger(word.text)) return this.threshold(word);
     return this.condition(word);
   }
 
   private threshold(count: Token): Policy {
-    const k = this.integer(count.text, count.at);
+    const k = readInteger(count);
     if (!this.isKeyword('of')) {
-      return fail(`expected a label, or "${count.text} of (...)"`, count.at);
+      return fail(`expected a label, or "${k} of (...)"`, count.at);
     }
     this.take();
     this.expectMark('(', 'after of');
@@ -188,7 +173,7 @@ class Parser {
       this.take();
       issuer = first.text;
       const problem = issuerProblem(issuer);
-      if (problem !== undefined) fail(`${problem}; got "${issuer}"`, first.at);
+      if (problem !== undefined) fail(`${problem}; got ${shown(first)}`, first.at);
       if (this.token.kind !== 'word') {
         fail(`expected a label after "${issuer}/", got ${shown(this.token)}`, this.token.at);
       }
@@ -198,7 +183,7 @@ class Parser {
     if (problem !== undefined) {
       const lower = label.text.toLowerCase();
       const hint = labelProblem(lower) === undefined ? `; did you mean "${lower}"?` : '';
-      fail(`${problem}; got "${label.text}"${hint}`, label.at);
+      fail(`${problem}; got ${shown(label)}${hint}`, label.at);
     }
     if (keywordOf(label.text) !== undefined) fail(`"${label.text}" is a keyword, not a label`, label.at);
     return { issuer, label: label.text };
@@ -251,44 +236,9 @@ class Parser {
   }
 
   private literal(label: string): Literal {
-    const token = this.token;
-    if (token.kind === 'quoted') {
-      this.take();
-      const problem = textProblem(token.text);
-      if (problem !== undefined) fail(problem, token.at);
-      return { type: 'text', value: token.text };
-    }
-    if (token.kind !== 'word') {
-      return fail(`expected a value for "${label}", got ${shown(token)}`, token.at);
-    }
+    const literal = readLiteral(this.token, label);
     this.take();
-    // Pseudonyms are hexadecimal: one in three million has no letter, and is text all the same.
-    if (PSEUDONYM_LABELS.has(label)) return { type: 'text', value: token.text };
-    if (INTEGER.test(token.text)) return { type: 'int', value: this.integer(token.text, token.at) };
-    if (looksLikeDate(token.text)) {
-      const value = daysOfDate(token.text);
-      if (value === undefined) return fail(`there is no day ${token.text}`, token.at);
-      return { type: 'date', value };
-    }
-    if (keywordOf(token.text) !== undefined) {
-      return fail(`"${token.text}" is a keyword: as a value it goes in "quotes"`, token.at);
-    }
-    if (token.text.startsWith('-')) return fail(`"${token.text}" goes in "quotes"`, token.at);
-    const problem = textProblem(token.text);
-    if (problem !== undefined) fail(problem, token.at);
-    return { type: 'text', value: token.text };
-  }
-
-  private integer(text: string, at: Position): number {
-    const value = Number(text);
-    if (!Number.isSafeInteger(value)) return fail('an integer has at most 15 digits; is this "text"?', at);
-    if (String(value) !== text) {
-      return fail(
-        `write ${Object.is(value, -0) ? 0 : value} without leading zeros, or "${text}" if it is text`,
-        at,
-      );
-    }
-    return value;
+    return literal;
   }
 
   attribute(): { issuer: string; label: string; literal: Literal } {
@@ -308,9 +258,7 @@ class Parser {
     const token = this.token;
     let hint = '';
     if (token.kind === 'word') {
-      const lower = token.text.toLowerCase();
-      const meant = FOREIGN_WORDS.get(lower) ?? nearest(token.text, KEYWORDS.slice(0, 2)) ?? 'and';
-      hint = `; did you mean ${meant}?`;
+      hint = `; did you mean ${nearest(token.text, ['and', 'or']) ?? 'and'}?`;
     } else if (token.kind === 'mark' && (token.text === '(' || token.text === ',')) {
       hint = '; did you mean and?';
     }

@@ -5,6 +5,7 @@
  * not-equal leaves of older keys, so that `!=` on it fails for them until they are re-issued: it fails closed.
  */
 import { decodeCbor, encodeCbor } from '../../codec/cbor.ts';
+import { CodedError } from '../../codec/errors.ts';
 import { POLICY_ERRORS, policyError } from './errors.ts';
 import { LABEL_VALUES_MAX, REGISTRY_BYTES_MAX, REGISTRY_LABELS_MAX } from './limits.ts';
 import type { Width } from './prefix-tree.ts';
@@ -135,9 +136,7 @@ export function decodeRegistry(bytes: Uint8Array): Registry {
   try {
     value = decodeCbor(bytes, REGISTRY_BYTES_MAX);
   } catch (cause) {
-    const error = policyError(POLICY_ERRORS.registry, 'expected a registry as canonical dag-cbor');
-    error.cause = cause;
-    throw error;
+    throw new CodedError(POLICY_ERRORS.registry, 'expected a registry as canonical dag-cbor', { cause });
   }
   if (!Array.isArray(value) || value[0] !== VERSION) return refuse(`expected registry version ${VERSION}`);
   const specs = value.slice(1).map(decodeSpec);

@@ -121,6 +121,12 @@ describe('depth', () => {
     expect(thrownBy(() => decodePolicy(encodeCbor([1, node]))).code).toBe('policy.too_deep');
   });
 
+  test('of bytes that nest as deep as their size allows', () => {
+    const nested = new Uint8Array(POLICY_TEXT_BYTES_MAX).fill(0x81);
+    nested[nested.length - 1] = 0x80;
+    expect(thrownBy(() => decodePolicy(nested)).code).toBe('policy.malformed');
+  });
+
   test('of a tree made by hand', () => {
     let policy: Policy = project('x');
     for (let i = 0; i < 100; i++) policy = { kind: 'and', of: [policy, project('y')] };

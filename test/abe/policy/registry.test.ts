@@ -109,6 +109,7 @@ describe('a policy against the registry', () => {
   test.each<[string, string, number, RegExp]>([
     ['mercy/rol:doctor', 'policy.unknown_label', 1, /did you mean "role"\?/],
     ['mercy/role:lab or mercy/frobnicate:x', 'policy.unknown_label', 19, /no label "frobnicate" \(/],
+    ['mercy/gate:x', 'policy.unknown_label', 1, /no label "gate": the name is reserved/],
     ['mercy/role:docter', 'policy.unknown_value', 1, /did you mean "doctor"\?/],
     ['role:doctor', 'policy.issuer', 1, /mercy\/role/],
     ['mercy/country:pt', 'policy.issuer', 1, /shared/],
