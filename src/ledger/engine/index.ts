@@ -26,4 +26,5 @@ export {
   type TransactionEntry,
 } from './entry-queries.ts';
 export { BLOCK_BYTES_MAX, BLOCK_TRANSACTIONS_MAX } from './execution.ts';
+export { MachineReplay } from './replay.ts';
 export { VerifiedSignatures } from './signatures.ts';
