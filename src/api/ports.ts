@@ -48,6 +48,8 @@ export interface LedgerReads {
   entries(filter: EntryFilter): { readonly entries: readonly CommittedEntry[]; readonly next: string | null };
   /** Receipt with a quorum of cosignatures; null when they have not arrived within `waitMs`. */
   receipt(id: EntryId, waitMs: number): Promise<Uint8Array | null>;
+  /** The first leaf of the log: the signed genesis. */
+  genesisLeaf(): Uint8Array;
   /** Latest checkpoint that a quorum cosigned. */
   checkpoint(): string;
   block(height: number): { header: Uint8Array; qc: Uint8Array; batch: readonly Uint8Array[] } | undefined;

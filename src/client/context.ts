@@ -42,6 +42,8 @@ interface MembersAnswer {
   readonly chainId: string;
   readonly member: string;
   readonly members: readonly MemberInfo[];
+  /** The genesis leaf, base64url: names chain and validators, signed by all members. */
+  readonly genesis: string;
 }
 
 export class Context {

@@ -32,9 +32,11 @@ export function auditView(entry: CommittedEntry, ledger: NodeLedger): AuditEntry
     }
     case 'Access': {
       const verdicts = entry.result.verdicts as readonly { granted: boolean; reason: string }[];
-      const rows = (body.records as readonly RecordRef[]).filter(({ record }) => !isFieldKey(record, ledger));
-      if (rows.length === 0) return undefined;
-      const records = rows.map((row, i) => ({ ...audited(row, ledger), verdict: verdicts[i] }));
+      const records = (body.records as readonly RecordRef[])
+        .map((row, i) => ({ row, verdict: verdicts[i] }))
+        .filter(({ row }) => !isFieldKey(row.record, ledger))
+        .map(({ row, verdict }) => ({ ...audited(row, ledger), verdict }));
+      if (records.length === 0) return undefined;
       const custodian = ledger.state(STATE.record(records[0].record))?.custodian ?? actorMember;
       return { ...base, kind: 'read', custodian, records, purpose: body.purpose as Purpose };
     }
@@ -82,8 +84,14 @@ function isFieldKey(record: Uint8Array, ledger: NodeLedger): boolean {
 
 function audited({ record, version }: RecordRef, ledger: NodeLedger): AuditedRecord {
   const id = toHex(record);
-  const patient = ledger.state(STATE.record(id))?.patient ?? null;
-  return { record: id, version, ...(patient === null ? {} : { patient: toHex(patient) }) };
+  const state = ledger.state(STATE.record(id));
+  const patient = state?.patient ?? null;
+  return {
+    record: id,
+    version,
+    ...(state === undefined ? {} : { custodian: state.custodian }),
+    ...(patient === null ? {} : { patient: toHex(patient) }),
+  };
 }
 
 function aboutRecord(

@@ -168,13 +168,18 @@ async function found(
   }
   const chainId = `demo-${Buffer.from(random(6)).toString('hex')}`;
   const document = genesisDocument(cards, chainId, clock());
+  // Genesis lists members by id; the file keeps the order given, which is the order of ports.
   const order = [...validators.keys()].sort();
   const signatures = order.flatMap((id) => {
     const signer = validators.get(id);
     return signer === undefined ? [] : [signGenesis(document, signer)];
   });
   const genesis = encodeGenesis({ document, signatures });
-  const file: ChainFile = { v: 1, members: order, genesis: toBase64url(genesis) };
+  const file: ChainFile = {
+    v: 1,
+    members: profiles.map((profile) => profile.id),
+    genesis: toBase64url(genesis),
+  };
   await writeFile(join(dir, 'consortium.json'), `${JSON.stringify(file)}\n`, { flush: true });
   return genesis;
 }

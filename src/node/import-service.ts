@@ -67,14 +67,21 @@ async function putList(
   { records }: ImportOptions,
   by: Session,
   resources: readonly PlannedResource[],
-  patient: SubjectId | null,
+  batchPatient: SubjectId | null,
   report: ImportReport,
 ): Promise<void> {
-  const uploads: PlainUpload[] = resources.map(({ resource }) => ({ content: resource.bytes, patient }));
+  // A Bundle of one patient also carries organisations and practitioners, which are about nobody.
+  const patientFor = ({ patientKey }: PlannedResource): SubjectId | null =>
+    patientKey === undefined ? null : batchPatient;
+  const uploads: PlainUpload[] = resources.map((one) => ({
+    content: one.resource.bytes,
+    patient: patientFor(one),
+  }));
   try {
     const done = await records.putPlain(by, uploads);
     done.records.forEach((record, i) => {
-      report.records.push({ record, resourceType: resources[i].resource.resourceType, patient });
+      const { resourceType } = resources[i].resource;
+      report.records.push({ record, resourceType, patient: patientFor(resources[i]) });
     });
   } catch (error) {
     if (!(error instanceof CodedError)) throw error;

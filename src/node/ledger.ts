@@ -24,14 +24,14 @@ import {
   encodeStateProof,
   heldAttributes,
   type LedgerEngine,
-  entryId as leafId,
   registryOf,
   STATE,
   type StateKey,
   stillInForce,
   transactionId,
 } from '../ledger/index.ts';
-import { encodeBlockLine, encodeGenesisLine, encodeReceipt } from '../ledger/verify/index.ts';
+import { encodeReceipt, PBFT_LITE } from '../ledger/verify/index.ts';
+import { type ExportSource, exportLines } from '../ledger/verify/write-export.ts';
 import { RecordBook } from './record-book.ts';
 
 /** A grant of a Search entry, judged in the tip. */
@@ -235,6 +235,12 @@ export class NodeLedger implements LedgerReads, AuthorityLedger {
     return { entries: page.entries.map(view), next: page.cursor ?? null };
   }
 
+  genesisLeaf(): Uint8Array {
+    const genesis = this.#engine.entryAt(0);
+    if (genesis === undefined) throw new CodedError('ledger.damaged', 'the store has no genesis entry');
+    return genesis.bytes;
+  }
+
   async receipt(id: EntryId, waitMs: number): Promise<Uint8Array | null> {
     try {
       return encodeReceipt(await this.#engine.awaitReceipt(id, AbortSignal.timeout(waitMs)));
@@ -263,22 +269,21 @@ export class NodeLedger implements LedgerReads, AuthorityLedger {
     return this.#engine.consistencyProof(first, second);
   }
 
-  /** Everything up to the tip of now: genesis, then block by block; the last block carries the newest checkpoint. */
+  /** Everything up to the tip of now: genesis, then block by block; the last carries the newest checkpoint. */
   async *export(): AsyncIterable<string> {
-    const genesis = this.#engine.entryAt(0);
-    if (genesis === undefined) throw new CodedError('ledger.damaged', 'the store has no genesis entry');
-    yield encodeGenesisLine(this.chainId, genesis.bytes);
-    const { height } = this.#engine.head;
     const cosigned = this.#engine.checkpoint();
-    for (let at = 1; at <= height; at++) {
-      const block = this.#engine.block(at);
-      if (block === undefined)
-        throw new CodedError('ledger.damaged', `block ${at} is missing; restore the node`);
-      const { header, qc, batch, leaves } = block;
-      const leafHashes = leaves.map((leaf) => leafId(leaf));
-      const checkpoint = cosigned?.checkpoint.height === at ? { checkpoint: cosigned.text } : {};
-      yield encodeBlockLine({ header, qc, batch, leaves, leafHashes, ...checkpoint });
-    }
+    const source: ExportSource = {
+      chainId: this.chainId,
+      height: this.#engine.head.height,
+      genesisLeaf: this.genesisLeaf(),
+      block: (height) => this.#engine.block(height),
+      validators: (epoch) => {
+        const set = this.state(STATE.validators(epoch));
+        return set === undefined ? undefined : { epoch, validators: set.validators };
+      },
+      checkpoint: (height) => (cosigned?.checkpoint.height === height ? cosigned.text : undefined),
+    };
+    yield* exportLines(source, PBFT_LITE);
   }
 
   subscribe(listener: (entry: CommittedEntry) => void): () => void {

@@ -13,9 +13,9 @@ import { buildApp } from '../api/app.ts';
 import type { CommittedEntry } from '../api/ports.ts';
 import type { MemberLink } from '../authority/link.ts';
 import { Authority } from '../authority/release.ts';
-import { fromHex, toHex, utf8 } from '../codec/bytes.ts';
+import { fromHex, toHex } from '../codec/bytes.ts';
 import { CodedError } from '../codec/errors.ts';
-import { hkdfSha256, sha256 } from '../codec/hash.ts';
+import { hkdfSha256 } from '../codec/hash.ts';
 import { type HpkeKeyPair, hpkeKeyPair } from '../codec/hpke.ts';
 import { type MemberId, memberId, recordId, type SubjectId } from '../codec/ids.ts';
 import { ed25519Signer } from '../codec/signature.ts';
@@ -250,12 +250,12 @@ export class MemberNode {
     const nodeEnv = openEnvironment(join(dir, 'node'), { tables: NODE_TABLES });
     const payloads = openEmbeddedStore(join(dir, 'blocks'));
     const headers = await openHeaderStore(join(dir, 'headers'), { random });
-    const engine = await LedgerEngine.open({
+    const engine: LedgerEngine = await LedgerEngine.open({
       store: ledgerEnv,
       genesis,
       cosign: { member: self.id, signer },
       ...(options.signatures === undefined ? {} : { signatures: options.signatures }),
-      culpritOf,
+      culpritOf: (evidence) => culpritOf(evidence, genesisEntryOf(engine)),
       onListenerError: (error) => log.event('listener.failed', { error: describe(error) }),
     });
     const key = validatorKey(validatorSeed);
@@ -263,7 +263,7 @@ export class MemberNode {
     const consensus = new PbftNode({
       key,
       genesis: {
-        chainId: chainIdHash(decoded.chainId),
+        chainId: genesisEntryOf(engine),
         time: decoded.time,
         validators: decoded.members.map((one) => one.validatorKey),
       },
@@ -470,14 +470,15 @@ function authorityKeysOf(
   });
 }
 
-/** The 32 bytes by which consensus messages name a chain. */
-export function chainIdHash(chainId: string): Uint8Array {
-  return sha256(utf8(chainId));
+/** Id of the genesis entry: the name by which consensus messages know the chain. */
+function genesisEntryOf(engine: LedgerEngine): Uint8Array {
+  return fromHex(engine.entryAt(0)?.id ?? '', 32);
 }
 
-function culpritOf(evidence: Uint8Array, chainId: string): Culprit | undefined {
+/** What contradicting consensus messages prove on the chain with this genesis entry. */
+function culpritOf(evidence: Uint8Array, genesisEntry: Uint8Array): Culprit | undefined {
   try {
-    return checkEvidence(evidence, chainIdHash(chainId));
+    return checkEvidence(evidence, genesisEntry);
   } catch {
     return undefined;
   }

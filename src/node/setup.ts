@@ -112,24 +112,9 @@ export async function ensureFields(node: MemberNode): Promise<number> {
   return bodies.length;
 }
 
-function pause(ms: number, giveUp: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const end = (): void => {
-      clearTimeout(timer);
-      reject(
-        new CodedError('dkg.timeout', 'the key ceremony was given up: not all members took part in time'),
-      );
-    };
-    if (giveUp.aborted) {
-      reject(
-        new CodedError('dkg.timeout', 'the key ceremony was given up: not all members took part in time'),
-      );
-      return;
-    }
-    const timer = setTimeout(() => {
-      giveUp.removeEventListener('abort', end);
-      resolve();
-    }, ms);
-    giveUp.addEventListener('abort', end, { once: true });
-  });
+async function pause(ms: number, giveUp: AbortSignal): Promise<void> {
+  await new Promise((resolve) => setTimeout(resolve, ms));
+  if (giveUp.aborted) {
+    throw new CodedError('dkg.timeout', 'the key ceremony was given up: not all members took part in time');
+  }
 }

@@ -2,6 +2,7 @@
 import type { FastifyInstance } from 'fastify';
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import { z } from 'zod';
+import { toBase64url } from '../../codec/bytes.ts';
 import { toJson } from '../json.ts';
 import type { Services } from '../ports.ts';
 import { MemberIdText, problems } from '../schemas.ts';
@@ -26,6 +27,7 @@ export function memberRoutes(scope: FastifyInstance, services: Services): void {
             .object({
               chainId: z.string(),
               member: MemberIdText,
+              genesis: z.string().describe('the genesis leaf; its hash names the chain for ever'),
               members: z.array(z.record(z.string(), z.unknown())),
             })
             .meta({ id: 'Members' }),
@@ -36,6 +38,7 @@ export function memberRoutes(scope: FastifyInstance, services: Services): void {
     async () => ({
       chainId: services.chainId,
       member: services.member,
+      genesis: toBase64url(services.ledger.genesisLeaf()),
       members: await values('member/'),
     }),
   );
