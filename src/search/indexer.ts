@@ -305,15 +305,21 @@ export class Indexer {
     return from < 0 ? undefined : { from, to: from + 1, level: segments[from].level };
   }
 
-  /** Eight or more neighbours at or below a level, lowest level first. */
+  /**
+   * Eight segments of one level with nothing higher between them, lowest level first; lower ones that lie between
+   * them (left by a large flush) go along. Each record is thus rewritten once a level.
+   */
   #fullRun(): Run | undefined {
     const { segments } = this.#manifest;
     const top = Math.max(0, ...segments.map((meta) => meta.level));
     for (let level = 0; level <= top; level++) {
-      for (let from = 0; from < segments.length; from++) {
-        let to = from;
-        while (to < segments.length && segments[to].level <= level && this.#fits(from, to)) to++;
-        if (to - from >= FAN_OUT) return { from, to, level: level + 1 };
+      let members: number[] = [];
+      for (let at = 0; at < segments.length; at++) {
+        if (segments[at].level > level) members = [];
+        if (segments[at].level !== level) continue;
+        members.push(at);
+        while (!this.#fits(members[0], at)) members.shift();
+        if (members.length === FAN_OUT) return { from: members[0], to: at + 1, level: level + 1 };
       }
     }
     return undefined;

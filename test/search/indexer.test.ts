@@ -1,0 +1,378 @@
+/** The indexer: order of durability, crashes between any two steps, merges, purges, epochs, bounds. */
+import { describe, expect, test } from 'vitest';
+import { utf8 } from '../../src/codec/bytes.ts';
+import { sha256 } from '../../src/codec/hash.ts';
+import {
+  decodeManifest,
+  encodeKeyword,
+  encodeManifest,
+  type FieldValue,
+  Indexer,
+  type IndexProposal,
+  KeywordSecrets,
+  listInFile,
+  type Manifest,
+  manifestEnd,
+  recordKeywords,
+  segmentName,
+  verifySegmentFile,
+} from '../../src/search/index.ts';
+import { openVocabulary, sealVocabulary } from '../../src/search/vault.ts';
+import {
+  ask,
+  Custodian,
+  Dice,
+  expectCode,
+  FIELDS,
+  fieldKeys,
+  MemoryStore,
+  REGISTRY,
+  rejectionCode,
+  seededRandom,
+} from './support.ts';
+
+const TIME = 1_700_000_000_000;
+const valuesOf = (i: number): FieldValue[] => [
+  { field: 'kind', kind: 'type', resourceType: i % 2 === 0 ? 'Condition' : 'Observation' },
+  { field: 'author', kind: 'reference', id: `a${i % 5}` },
+];
+const KINDS = FIELDS.filter(({ name }) => name === 'kind' || name === 'author');
+
+/** Stores that fail from the n-th write or deletion on, as a crash would. */
+class CrashingStore extends MemoryStore {
+  readonly #budget: { left: number };
+
+  constructor(budget: { left: number }, files: ReadonlyMap<string, Uint8Array> = new Map()) {
+    super();
+    this.#budget = budget;
+    for (const [name, bytes] of files) this.files.set(name, bytes);
+  }
+
+  #spend(): void {
+    if (this.#budget.left-- <= 0) throw new Error('crash');
+  }
+
+  override async putSegment(name: string, bytes: Uint8Array): Promise<void> {
+    this.#spend();
+    await super.putSegment(name, bytes);
+  }
+
+  override async deleteSegment(name: string): Promise<void> {
+    this.#spend();
+    await super.deleteSegment(name);
+  }
+}
+
+/** The ledger's view: the last committed manifest. */
+interface Ledger {
+  manifest: Manifest | undefined;
+}
+
+function open(store: MemoryStore, vault: MemoryStore, ledger: Ledger, seed: string): Indexer {
+  return new Indexer({
+    custodian: 'mercy',
+    keys: fieldKeys('mercy', 1, KINDS),
+    store,
+    vault,
+    vaultKey: sha256(utf8('vault')),
+    random: seededRandom(seed),
+    ...(ledger.manifest === undefined ? {} : { manifest: ledger.manifest }),
+  });
+}
+
+async function work(indexer: Indexer, ledger: Ledger, until: number): Promise<void> {
+  const settle = async (proposal: IndexProposal | undefined) => {
+    if (proposal === undefined) return false;
+    ledger.manifest = decodeManifest(proposal.bytes, { hash: proposal.hash, records: until });
+    await indexer.commit(proposal);
+    return true;
+  };
+  while (indexer.next < until) {
+    const next = indexer.next;
+    indexer.add([{ indexNo: next, keywords: recordKeywords(REGISTRY, valuesOf(next)).keywords }]);
+    if (indexer.buffered === 3 || indexer.next === until) {
+      await settle(await indexer.flush(TIME));
+      while (await settle(await indexer.maybeMerge([4, 10], TIME)));
+    }
+  }
+}
+
+const secrets = new KeywordSecrets('mercy', fieldKeys('mercy', 1, KINDS));
+
+/** Every file that the manifest names is there and verifies; its lists are those of the records. */
+function expectComplete(manifest: Manifest, store: MemoryStore, records: number): void {
+  expect(manifestEnd(manifest)).toBe(records);
+  for (let residue = 0; residue < 5; residue++) {
+    const keyword = encodeKeyword({ field: 'author', type: 'reference', value: `a${residue}` });
+    const secret = secrets.secretOf(keyword, 'author', 1);
+    const found: number[] = [];
+    for (const meta of manifest.segments) {
+      const file = store.files.get(segmentName(meta)) ?? new Uint8Array(0);
+      verifySegmentFile(meta, file);
+      for (const local of listInFile(meta, file, secret)?.members.ids ?? []) found.push(meta.lo + local);
+    }
+    const wanted = Array.from({ length: records }, (_, i) => i).filter((i) => i % 5 === residue);
+    const dead = (i: number) => i === 4 || i === 10;
+    expect(found.filter((i) => !dead(i))).toEqual(wanted.filter((i) => !dead(i)));
+  }
+}
+
+describe('a crash', () => {
+  test('before any write or deletion of 30 flushes and 4 merges leaves a state to go on from', async () => {
+    const records = 90;
+    const counting = { left: Number.POSITIVE_INFINITY };
+    const clean: Ledger = { manifest: undefined };
+    const cleanStore = new CrashingStore(counting);
+    let steps = 0;
+    const counted = new Proxy(counting, {
+      get: () => Number.POSITIVE_INFINITY,
+      set: () => {
+        steps++;
+        return true;
+      },
+    });
+    const store = new CrashingStore(counted);
+    await work(open(store, new CrashingStore(counted), clean, 'clean'), clean, records);
+    expect(clean.manifest?.segments.length).toBeLessThan(30);
+    expect(cleanStore.files.size).toBe(0);
+    expect(steps).toBeGreaterThan(60);
+    for (let crashAt = 0; crashAt < steps; crashAt += 3) {
+      const budget = { left: crashAt };
+      const ledger: Ledger = { manifest: undefined };
+      const files = new CrashingStore(budget);
+      const vault = new CrashingStore(budget);
+      await expect(work(open(files, vault, ledger, `run ${crashAt}`), ledger, records)).rejects.toThrow(
+        'crash',
+      );
+      if (ledger.manifest !== undefined) expectComplete(ledger.manifest, files, manifestEnd(ledger.manifest));
+      const free = { left: Number.POSITIVE_INFINITY };
+      const [files2, vault2] = [new CrashingStore(free, files.files), new CrashingStore(free, vault.files)];
+      await work(open(files2, vault2, ledger, `again ${crashAt}`), ledger, records);
+      if (ledger.manifest === undefined) throw new Error('nothing was committed');
+      expectComplete(ledger.manifest, files2, records);
+    }
+  });
+
+  test("between the ledger's commit and the indexer's is met by the ledger's manifest", async () => {
+    const [store, vault] = [new MemoryStore(), new MemoryStore()];
+    const ledger: Ledger = { manifest: undefined };
+    const first = open(store, vault, ledger, 'one');
+    first.add([{ indexNo: 0, keywords: recordKeywords(REGISTRY, valuesOf(0)).keywords }]);
+    const proposal = await first.flush(TIME);
+    ledger.manifest = proposal?.manifest;
+    const second = open(store, vault, ledger, 'two');
+    expect(second.next).toBe(1);
+    await work(second, ledger, 30);
+    if (ledger.manifest !== undefined) expectComplete(ledger.manifest, store, 30);
+  });
+});
+
+describe('proposals', () => {
+  test('one at a time; an abandoned one gives its records back and takes its files away', async () => {
+    const custodian = new Custodian('mercy', KINDS);
+    for (let i = 0; i < 4; i++) custodian.put(valuesOf(i));
+    const proposal = await custodian.indexer.flush(TIME);
+    if (proposal === undefined) throw new Error('nothing to flush');
+    expect(await rejectionCode(custodian.indexer.flush(TIME))).toBe('search.index_pending');
+    expect(await rejectionCode(custodian.indexer.maybeMerge([], TIME))).toBe('search.index_pending');
+    for (let i = 4; i < 9; i++) custodian.put(valuesOf(i));
+    await custodian.indexer.abandon(proposal);
+    expect(custodian.store.files.size).toBe(0);
+    expect(custodian.indexer.buffered).toBe(9);
+    await custodian.flush();
+    expect(custodian.indexer.manifest.segments.map(({ lo, hi }) => [lo, hi])).toEqual([[0, 9]]);
+    expect([...(await ask('kind:Observation', 'record', [custodian])).records[0].numbers]).toEqual([
+      1, 3, 5, 7,
+    ]);
+    expect(await rejectionCode(custodian.indexer.commit(proposal))).toBe('search.index_pending');
+    expect(await custodian.indexer.flush(TIME)).toBeUndefined();
+  });
+
+  test('replaced files stay for one more commit, then go', async () => {
+    const custodian = new Custodian('mercy', KINDS);
+    for (let i = 0; i < 8; i++) {
+      custodian.put(valuesOf(i));
+      await custodian.flush();
+    }
+    const before = new Set(custodian.store.files.keys());
+    expect(await custodian.mergeAll()).toBe(1);
+    expect(custodian.indexer.manifest.segments.map(({ level }) => level)).toEqual([1]);
+    for (const name of before) expect(custodian.store.files.has(name)).toBe(true);
+    custodian.put(valuesOf(8));
+    await custodian.flush();
+    expect([...custodian.store.files.keys()].sort()).toEqual(
+      custodian.indexer.manifest.segments.map(segmentName).sort(),
+    );
+    expect([...custodian.vault.files.keys()].sort()).toEqual([...custodian.store.files.keys()].sort());
+  });
+});
+
+describe('merges', () => {
+  test('join neighbours only, keep ranges whole and answers equal, through three levels', async () => {
+    const custodian = new Custodian('mercy', KINDS);
+    const dice = new Dice(5);
+    for (let round = 0; round < 70; round++) {
+      for (let i = dice.below(3); i >= 0; i--) custodian.put(valuesOf(custodian.records));
+      await custodian.flush();
+      await custodian.mergeAll();
+    }
+    const { segments } = custodian.indexer.manifest;
+    expect(Math.max(...segments.map(({ level }) => level))).toBe(2);
+    expect(segments.length).toBeLessThan(16);
+    const odd = Array.from({ length: custodian.records }, (_, i) => i).filter((i) => i % 2 === 1);
+    expect([...(await ask('kind:Observation', 'record', [custodian])).records[0].numbers]).toEqual(odd);
+  });
+
+  test('a purge removes dead numbers from the lists themselves', async () => {
+    const custodian = new Custodian('mercy', KINDS);
+    for (let i = 0; i < 10; i++) custodian.put(valuesOf(i));
+    await custodian.flush();
+    custodian.dead.add(3).add(4);
+    expect(await custodian.mergeAll()).toBe(0);
+    expect(await custodian.mergeAll(true)).toBe(1);
+    const [meta] = custodian.indexer.manifest.segments;
+    const keyword = encodeKeyword({ field: 'kind', type: 'type', value: 'Condition' });
+    const file = custodian.store.files.get(segmentName(meta)) ?? new Uint8Array(0);
+    const list = listInFile(meta, file, custodian.secrets.secretOf(keyword, 'kind', 1));
+    expect([...(list?.members.ids ?? [])]).toEqual([0, 2, 6, 8]);
+    custodian.dead.add(5);
+    expect(await custodian.mergeAll(true)).toBe(1);
+  });
+
+  test('a keyword whose records are all dead leaves no list behind', async () => {
+    const custodian = new Custodian('mercy', KINDS);
+    custodian.put(valuesOf(0));
+    custodian.put([{ field: 'author', kind: 'reference', id: 'gone' }]);
+    await custodian.flush();
+    custodian.dead.add(1);
+    await custodian.mergeAll(true);
+    const [meta] = custodian.indexer.manifest.segments;
+    const file = custodian.store.files.get(segmentName(meta)) ?? new Uint8Array(0);
+    const gone = encodeKeyword({ field: 'author', type: 'reference', value: 'gone' });
+    expect(listInFile(meta, file, custodian.secrets.secretOf(gone, 'author', 1))).toBeUndefined();
+  });
+
+  test('a file or companion that was changed stops the merge', async () => {
+    const custodian = new Custodian('mercy', KINDS);
+    for (let i = 0; i < 8; i++) {
+      custodian.put(valuesOf(i));
+      await custodian.flush();
+    }
+    const [name] = custodian.store.files.keys();
+    const file = custodian.store.files.get(name) ?? new Uint8Array(0);
+    file[100] ^= 1;
+    expect(await rejectionCode(custodian.indexer.maybeMerge([], TIME))).toBe('search.segment_root');
+    file[100] ^= 1;
+    const companion = custodian.vault.files.get(name) ?? new Uint8Array(0);
+    companion[5] ^= 1;
+    expect(await rejectionCode(custodian.indexer.maybeMerge([], TIME))).toBe('search.index_state');
+    custodian.vault.files.delete(name);
+    expect(await rejectionCode(custodian.indexer.maybeMerge([], TIME))).toBe('search.index_state');
+    expect(custodian.indexer.manifest.segments).toHaveLength(8);
+  });
+});
+
+describe('epochs', () => {
+  test('a new epoch takes the next flush at once, old segments are rebuilt, then the seed can go', async () => {
+    const custodian = new Custodian('mercy', KINDS);
+    for (let i = 0; i < 6; i++) custodian.put(valuesOf(i));
+    await custodian.flush();
+    custodian.addKeys(fieldKeys('mercy', 2, KINDS));
+    for (let i = 6; i < 9; i++) custodian.put(valuesOf(i));
+    await custodian.flush();
+    const epochs = () =>
+      custodian.indexer.manifest.segments.map((meta) => meta.epochs.map(({ epoch }) => epoch));
+    expect(epochs()).toEqual([
+      [1, 1],
+      [2, 2],
+    ]);
+    expect([...(await ask('kind:Condition', 'record', [custodian])).records[0].numbers]).toEqual([
+      0, 2, 4, 6, 8,
+    ]);
+    expectCode(() => custodian.indexer.dropKeys('kind', 1), 'search.index_pending');
+    expect(await custodian.mergeAll()).toBe(1);
+    expect(epochs()).toEqual([
+      [2, 2],
+      [2, 2],
+    ]);
+    custodian.indexer.dropKeys('kind', 1);
+    expectCode(() => custodian.indexer.publicKey('kind', 1), 'search.field_unknown');
+    expect([...(await ask('kind:Condition', 'record', [custodian])).records[0].numbers]).toEqual([
+      0, 2, 4, 6, 8,
+    ]);
+    expect((await ask('not author:a1', 'record', [custodian])).records[0].numbers).toHaveLength(7);
+  });
+
+  test('a field that is declared later is missing in the records before', async () => {
+    const custodian = new Custodian('mercy', KINDS, fieldKeys('mercy', 1, KINDS.slice(0, 1)));
+    const only = KINDS[0].name;
+    custodian.put(valuesOf(0).filter((value) => value.field === only));
+    await custodian.flush();
+    custodian.addKeys(fieldKeys('mercy', 1, KINDS.slice(1)));
+    custodian.put(valuesOf(1));
+    await custodian.flush();
+    expect([...(await ask(`${KINDS[1].name}:missing`, 'record', [custodian])).records[0].numbers]).toEqual([
+      0,
+    ]);
+  });
+});
+
+describe('bounds', () => {
+  test('numbers must follow each other', () => {
+    const custodian = new Custodian('mercy', KINDS);
+    expectCode(() => custodian.indexer.add([{ indexNo: 1, keywords: [] }]), 'search.index_order');
+    custodian.indexer.add([{ indexNo: 0, keywords: [] }]);
+    expectCode(() => custodian.indexer.add([{ indexNo: 0, keywords: [] }]), 'search.index_order');
+  });
+
+  test('4,096 keywords a record are taken, 4,097 are not; 513 bytes are not', () => {
+    const custodian = new Custodian('mercy', KINDS);
+    const keyword = (i: number) => encodeKeyword({ field: 'author', type: 'reference', value: `${i}` });
+    const many = Array.from({ length: 4097 }, (_, i) => keyword(i));
+    expectCode(() => custodian.indexer.add([{ indexNo: 0, keywords: many }]), 'search.too_large');
+    expectCode(
+      () => custodian.indexer.add([{ indexNo: 0, keywords: [new Uint8Array(513)] }]),
+      'search.too_large',
+    );
+    custodian.indexer.add([{ indexNo: 0, keywords: many.slice(1) }]);
+    const long = { field: 'author', type: 'reference', value: 'x'.repeat(600) } as const;
+    expectCode(() => encodeKeyword(long), 'search.too_large');
+  });
+
+  test('keywords that are none, or of a field without keys, are refused and take no number', () => {
+    const custodian = new Custodian('mercy', KINDS);
+    const add = (keywords: Uint8Array[]) => () => custodian.indexer.add([{ indexNo: 0, keywords }]);
+    expectCode(add([utf8('hello')]), 'search.keyword_malformed');
+    expectCode(add([encodeKeyword({ field: 'note', type: 'text', value: 'x' })]), 'search.field_unknown');
+    expect(custodian.indexer.next).toBe(0);
+  });
+
+  test('the cache of keyword secrets is bounded, and what fell out is derived again', () => {
+    const small = new KeywordSecrets('mercy', fieldKeys('mercy', 1, KINDS), 4);
+    const keyword = (i: number) => encodeKeyword({ field: 'author', type: 'reference', value: `${i}` });
+    const first = small.secretOf(keyword(0), 'author', 1);
+    for (let i = 1; i < 10; i++) small.secretOf(keyword(i), 'author', 1);
+    expect(small.secretOf(keyword(0), 'author', 1)).toEqual(first);
+    expect(small.secretOf(keyword(9), 'author', 1)).toBe(small.secretOf(keyword(9), 'author', 1));
+  });
+
+  test('a manifest of another custodian is not taken up', () => {
+    const manifest = { custodian: 'clinic', seq: 1, segments: [] };
+    expect(encodeManifest(manifest).length).toBeGreaterThan(0);
+    const ledger = { manifest };
+    expectCode(() => open(new MemoryStore(), new MemoryStore(), ledger, 'x'), 'search.index_state');
+  });
+});
+
+describe('a vault companion', () => {
+  test('opens under its key and segment only', () => {
+    const key = sha256(utf8('k'));
+    const id = new Uint8Array(16).fill(1);
+    const vocabulary = { words: [{ keyword: utf8('w'), t: new Uint8Array(32) }], dropped: [3] };
+    const sealed = sealVocabulary(key, id, vocabulary);
+    expect(openVocabulary(key, id, sealed).dropped).toEqual([3]);
+    expectCode(() => openVocabulary(sha256(key), id, sealed), 'search.index_state');
+    expectCode(() => openVocabulary(key, new Uint8Array(16), sealed), 'search.index_state');
+    expectCode(() => openVocabulary(key, id, sealed.slice(1)), 'search.index_state');
+  });
+});
