@@ -83,11 +83,13 @@ function valueProblem(spec: LabelSpec, value: string | number): string | undefin
   return value < min || value > max ? `expected ${min} to ${max}` : undefined;
 }
 
-/** All values that a subject holds for one label of one issuer. */
+/** All values that count for one label of one issuer. */
 export interface Held {
   readonly issuer: string;
   readonly spec: LabelSpec;
   readonly values: readonly (string | number)[];
+  /** Values of a finite label that the subject has beside: they satisfy nothing, but stand against `!=`. */
+  readonly against: readonly (string | number)[];
 }
 
 /** The key of `holdings` for a label of an issuer. */
@@ -99,21 +101,35 @@ export function holdingKey(issuer: string, label: string): string {
  * `attributes` by label and issuer, each checked. Throws like `checkAttribute`, and `policy.attribute` for two
  * different values of a number, date or level of one issuer (their paths together satisfy what neither does)
  * or more than `ATTRIBUTES_MAX` attributes. The same attribute twice counts once.
+ *
+ * `others` is whatever else the subject holds, or held within this generation: what is left out of a key must
+ * not read as "has it not". Only values of finite labels matter in it; the rest is ignored, unchecked.
  */
-export function holdings(attributes: readonly Attribute[], registry: Registry): ReadonlyMap<string, Held> {
+export function holdings(
+  attributes: readonly Attribute[],
+  registry: Registry,
+  others: readonly Attribute[] = [],
+): ReadonlyMap<string, Held> {
   if (attributes.length > ATTRIBUTES_MAX) {
     refuse(`expected at most ${ATTRIBUTES_MAX} attributes, got ${attributes.length}`);
   }
-  const held = new Map<string, { issuer: string; spec: LabelSpec; values: (string | number)[] }>();
+  type Building = Held & { readonly values: (string | number)[]; readonly against: (string | number)[] };
+  const held = new Map<string, Building>();
   for (const attribute of attributes) {
     const { issuer, label, value } = attribute;
     const spec = checkAttribute(attribute, registry);
     const present = held.get(holdingKey(issuer, label));
-    if (present === undefined) held.set(holdingKey(issuer, label), { issuer, spec, values: [value] });
-    else if (!present.values.includes(value)) {
+    if (present === undefined) {
+      held.set(holdingKey(issuer, label), { issuer, spec, values: [value], against: [] });
+    } else if (!present.values.includes(value)) {
       if (spec.type !== 'text') refuse(`"${printName(issuer, label)}" has one value: end the old one first`);
       present.values.push(value);
     }
+  }
+  for (const { issuer, label, value } of others) {
+    const present = held.get(holdingKey(issuer, label));
+    if (present?.spec.values === undefined || present.values.includes(value)) continue;
+    if (!present.against.includes(value)) present.against.push(value);
   }
   return held;
 }
@@ -122,13 +138,21 @@ export function holdings(attributes: readonly Attribute[], registry: Registry): 
  * The leaves of a key for `attributes`, sorted by bytes, each once: attributes, not-equal leaves of finite
  * labels, "at least" levels, and the paths of numbers and dates. A 16-bit number costs 17 leaves, a finite
  * label as many as it has values. Throws like `holdings`.
+ *
+ * An authority passes as `others` everything that the subject holds or held within the generation: without it,
+ * a doctor who is a nurse too gets "is no nurse" by asking for a key with `role:doctor` alone.
  */
-export function attributeLeaves(attributes: readonly Attribute[], registry: Registry): Uint8Array[] {
+export function attributeLeaves(
+  attributes: readonly Attribute[],
+  registry: Registry,
+  others: readonly Attribute[] = [],
+): Uint8Array[] {
   const leaves: Uint8Array[] = [];
-  for (const { issuer, spec, values } of holdings(attributes, registry).values()) {
+  for (const { issuer, spec, values, against } of holdings(attributes, registry, others).values()) {
     for (const value of values) leaves.push(...valueLeaves(issuer, spec, value));
-    for (const other of spec.values ?? []) {
-      if (!values.includes(other)) leaves.push(notEqualLeaf(issuer, spec.label, other));
+    for (const absent of spec.values ?? []) {
+      if (values.includes(absent) || against.includes(absent)) continue;
+      leaves.push(notEqualLeaf(issuer, spec.label, absent));
     }
   }
   return leaves.sort(compareBytes);

@@ -7,18 +7,28 @@ import { type Attribute, type Held, holdingKey, holdings } from './attribute.ts'
 import { meaningOf } from './meaning.ts';
 import type { Registry } from './registry.ts';
 
+/** What a verdict takes into account beside the attributes of the key. */
+export interface VerdictOptions {
+  /** The emergency leaf stands beside the whole policy: true satisfies any. */
+  readonly emergency?: boolean;
+  /**
+   * Everything else that the subject holds, or held within the generation of its key: it satisfies nothing, but
+   * stands against `!=` and `not`, as it does in `attributeLeaves`.
+   */
+  readonly others?: readonly Attribute[];
+}
+
 /**
- * True when `attributes` satisfy `policy` or `extra.emergency` is set (the emergency leaf stands beside the
- * whole policy). Throws what `canonicalPolicy`, `meaningOf` and `holdings` throw: a policy that was checked and
+ * True when `attributes` satisfy `policy`, or `extra.emergency` is set. Throws what `canonicalPolicy`, `meaningOf` and `holdings` throw: a policy that was checked and
  * attributes that were checked never do.
  */
 export function evaluatePolicy(
   policy: Policy,
   attributes: readonly Attribute[],
   registry: Registry,
-  extra: { readonly emergency?: boolean } = {},
+  extra: VerdictOptions = {},
 ): boolean {
-  const held = holdings(attributes, registry);
+  const held = holdings(attributes, registry, extra.others);
   return judge(canonicalPolicy(policy), held, registry, true) || extra.emergency === true;
 }
 
@@ -52,11 +62,10 @@ export function conditionHolds(
 ): boolean {
   meaningOf(condition, registry, !wanted);
   if (held === undefined) return false;
-  const any = held.values.some((value) => matches(condition, value));
-  // "Not equal" speaks of all values: a doctor who is a nurse too does not satisfy role != nurse.
   const isNotEqual = condition.kind === 'compare' && condition.relation === '!=';
-  const met = isNotEqual ? !any : any;
-  return met === wanted;
+  if (isNotEqual !== wanted) return held.values.some((value) => matches(condition, value));
+  // "Not" speaks of all values: a doctor who is a nurse too does not satisfy role != nurse.
+  return ![...held.values, ...held.against].some((value) => matches(condition, value));
 }
 
 /** Whether one value has the relation, `!=` being read as `=` (the caller turns it round over all values). */

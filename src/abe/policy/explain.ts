@@ -1,7 +1,7 @@
 /** Why a policy holds or fails for given attributes, in words: for the person who asked, who owns them. */
 import { type Condition, canonicalPolicy, isCondition, type Policy } from './ast.ts';
 import { type Attribute, type Held, holdingKey, holdings, printAttribute } from './attribute.ts';
-import { conditionHolds } from './evaluate.ts';
+import { conditionHolds, type VerdictOptions } from './evaluate.ts';
 import { printCondition, printName, printPolicy } from './print.ts';
 import type { Registry } from './registry.ts';
 
@@ -21,13 +21,14 @@ export interface Explanation {
   readonly root: Clause;
 }
 
-/** The verdict of `evaluatePolicy` with its reasons; throws the same errors. */
+/** The verdict of `evaluatePolicy` with its reasons; `others` as there. Throws the same errors. */
 export function explainPolicy(
   policy: Policy,
   attributes: readonly Attribute[],
   registry: Registry,
+  extra: Pick<VerdictOptions, 'others'> = {},
 ): Explanation {
-  const held = holdings(attributes, registry);
+  const held = holdings(attributes, registry, extra.others);
   const root = explain(canonicalPolicy(policy), held, registry, true);
   return { holds: root.holds, text: decisive(root).join('\n'), root };
 }
@@ -66,8 +67,10 @@ function explainCondition(
   const holds = conditionHolds(condition, mine, registry, wanted);
   const printed = printCondition(condition);
   const clause = wanted ? printed : `not ${printed}`;
-  const values = mine?.values.map((value) => printAttribute({ issuer, label, value }, registry)).join(', ');
-  const have = values === undefined ? `you have no ${printName(issuer, label)}` : `you have ${values}`;
+  const print = (value: string | number): string => printAttribute({ issuer, label, value }, registry);
+  const values = [...(mine?.values ?? []), ...(mine?.against ?? [])].map(print);
+  const have =
+    values.length === 0 ? `you have no ${printName(issuer, label)}` : `you have ${values.join(', ')}`;
   return { holds, clause, reason: `${clause} ${holds ? 'holds' : 'fails'}: ${have}`, members: [] };
 }
 

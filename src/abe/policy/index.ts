@@ -35,7 +35,7 @@ export {
 export { dateOfDays, daysOfDate } from './date.ts';
 export { decodePolicy, encodePolicy } from './encoding.ts';
 export { POLICY_ERRORS } from './errors.ts';
-export { evaluatePolicy } from './evaluate.ts';
+export { evaluatePolicy, type VerdictOptions } from './evaluate.ts';
 export { checkPolicy, policyLeafCount } from './expand.ts';
 export { type Clause, type Explanation, explainPolicy } from './explain.ts';
 export {

@@ -5,6 +5,7 @@ import {
   attributeLeaves,
   compilePolicy,
   evaluatePolicy,
+  explainPolicy,
   levelLeaf,
   needsNewGeneration,
   notEqualLeaf,
@@ -127,6 +128,49 @@ describe('the leaves of a key', () => {
     const policy = compilePolicy(parsePolicy('mercy/age in [4, 6] or mercy/clearance >= 1'), registry, {});
     expect(reconstruct(policy, new Set(leaves('stjude/age:5', 'stjude/clearance:9')))).toBeUndefined();
     expect(reconstruct(policy, new Set(leaves('mercy/age:5')))).toBeDefined();
+  });
+});
+
+describe('what a key leaves out does not read as "has it not"', () => {
+  const notNurse = parsePolicy('mercy/role != nurse');
+  const asked = read('mercy/role:doctor');
+  const others = read('mercy/role:doctor', 'mercy/role:nurse', 'mercy/age:3', 'mercy/unknown:x');
+
+  test('a doctor and nurse who asks for a key as doctor alone gets no "is no nurse"', () => {
+    const made = attributeLeaves(asked, registry, others).map(toHex);
+    expect(made).not.toContain(toHex(notEqualLeaf('mercy', 'role', 'nurse')));
+    expect(made).toContain(toHex(notEqualLeaf('mercy', 'role', 'lab')));
+    expect(evaluatePolicy(notNurse, asked, registry)).toBe(true);
+    expect(evaluatePolicy(notNurse, asked, registry, { others })).toBe(false);
+    expect(explainPolicy(notNurse, asked, registry, { others }).text).toBe(
+      'mercy/role != nurse fails: you have mercy/role:doctor, mercy/role:nurse',
+    );
+  });
+
+  test('what is held beside satisfies nothing by itself', () => {
+    expect(evaluatePolicy(parsePolicy('mercy/role:nurse'), asked, registry, { others })).toBe(false);
+    expect(evaluatePolicy(parsePolicy('mercy/age:3'), asked, registry, { others })).toBe(false);
+    expect(evaluatePolicy(parsePolicy('mercy/role != lab'), [], registry, { others })).toBe(false);
+    expect(evaluatePolicy(parsePolicy('not mercy/role != nurse'), asked, registry, { others })).toBe(false);
+  });
+
+  test('verdict and matrix agree, and a key for a part never opens more than one for all', () => {
+    fc.assert(
+      fc.property(
+        subjects,
+        fc.array(fc.boolean(), { minLength: 30, maxLength: 30 }),
+        policies,
+        (all, keep, policy) => {
+          const part = all.filter((_, i) => keep[i % keep.length]);
+          const compiled = compilePolicy(policy, registry, {});
+          const opens = reconstruct(compiled, heldSet(attributeLeaves(part, registry, all))) !== undefined;
+          expect(evaluatePolicy(policy, part, registry, { others: all })).toBe(opens);
+          expect(explainPolicy(policy, part, registry, { others: all }).holds).toBe(opens);
+          if (opens) expect(evaluatePolicy(policy, all, registry)).toBe(true);
+        },
+      ),
+      { seed: 15, numRuns: 500 },
+    );
   });
 });
 
