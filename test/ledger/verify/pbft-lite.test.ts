@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { concat, equalBytes, fromHex, toHex, u32be, utf8 } from '../../../src/codec/bytes.ts';
 import { sha256 } from '../../../src/codec/hash.ts';
+import { verifySignature } from '../../../src/codec/signature.ts';
 import {
   DEFAULT_TIMING,
   encodeHeader,
@@ -17,7 +18,7 @@ import {
   validatorSet,
 } from '../../../src/consensus/index.ts';
 import { decodeLeaf, entryId } from '../../../src/ledger/entries/leaf.ts';
-import { LedgerEngine, MemoryStore } from '../../../src/ledger/index.ts';
+import { LedgerEngine, MachineReplay, MemoryStore } from '../../../src/ledger/index.ts';
 import {
   anchorOfGenesis,
   decodeLine,
@@ -31,7 +32,6 @@ import {
   verifyLedger,
   verifyReceipt,
 } from '../../../src/ledger/verify/index.ts';
-import { MachineReplay } from '../../../src/ledger/verify/replay.ts';
 import {
   bytesOf,
   CHAIN_ID,
@@ -239,7 +239,7 @@ describe('a consortium of four over pbft-lite', () => {
     verifyLedger(readExport(of), anchorOfGenesis(genesisLeaf), {
       consensus: PBFT_LITE,
       signatures: new RegisteredKeys(),
-      replay: new MachineReplay(),
+      replay: new MachineReplay({ verifies: verifySignature, culpritOf: () => undefined }),
     });
 
   test('exports a ledger that verifies offline, with every signature, certificate, result and root', async () => {
