@@ -368,6 +368,7 @@ export class Replica {
   }
 
   #sayHello(to: PeerId | 'all'): void {
+    if (this.#index < 0) return;
     this.#send(
       to,
       this.#options.signer.hello({
@@ -1146,7 +1147,7 @@ export class Replica {
   #onConnected(peer: PeerId): void {
     this.#send(peer, { type: 'status', height: this.#chain.height, view: this.#open.view });
     if (!this.#started) return;
-    if (this.#index >= 0) this.#sayHello(peer);
+    this.#sayHello(peer);
     this.#resend(peer);
   }
 

@@ -5,14 +5,14 @@
  */
 import { coreSigner } from '../node/signer.ts';
 import type { PeerId } from '../validators.ts';
-import { type Hash, hashOf } from '../wire/bytes.ts';
-import { makeProposal } from '../wire/codec.ts';
+import { type Hash, hashOf, ZERO_HASH } from '../wire/bytes.ts';
+import { batchHash, encodeBatch, makeProposal } from '../wire/codec.ts';
 import type { Message, Proposal } from '../wire/messages.ts';
 import type { SimNode } from './node.ts';
 import type { Random } from './random.ts';
 
 export type Style = 'mute' | 'choosy' | 'twins' | 'liar';
-export const STYLES: readonly Style[] = ['mute', 'choosy', 'twins', 'liar'];
+export const STYLES: readonly Style[] = ['mute', 'choosy', 'twins', 'liar', 'liar'];
 
 export interface Outgoing {
   readonly to: PeerId;
@@ -21,6 +21,8 @@ export interface Outgoing {
 
 /** Values seen at a height, for votes on both of them. */
 const SEEN_MAX = 4;
+/** Proposals kept for lies about them. */
+const PROPOSALS_MAX = 16;
 /** Old messages kept for replay. */
 const REPLAY_MAX = 64;
 
@@ -28,6 +30,7 @@ export class Adversary {
   readonly #random: Random;
   readonly #chainId: Uint8Array;
   readonly #seen = new Map<number, Set<Hash>>();
+  readonly #proposals = new Map<string, Proposal>();
   readonly #replay: Message[] = [];
 
   constructor(random: Random, chainId: Uint8Array) {
@@ -44,7 +47,15 @@ export class Adversary {
       this.#seen.set(message.height, seen);
       this.#seen.delete(message.height - 3);
     }
-    if (seen.size < SEEN_MAX) seen.add(message.proposal.hash);
+    if (seen.size >= SEEN_MAX || seen.has(message.proposal.hash)) return;
+    seen.add(message.proposal.hash);
+    this.#proposals.set(message.proposal.hash, message.proposal);
+    if (this.#proposals.size > PROPOSALS_MAX) {
+      for (const oldest of this.#proposals.keys()) {
+        this.#proposals.delete(oldest);
+        break;
+      }
+    }
   }
 
   /** What really leaves a Byzantine member when its core wants to send `message`. */
@@ -69,9 +80,14 @@ export class Adversary {
     switch (message.type) {
       case 'pre-prepare':
         this.overhear(message);
+        if (random.chance(0.1))
+          return [...out, ...toAll(peers, this.#propose(node, message, { empty: true }))];
+        if (random.chance(0.1))
+          return [...out, ...toAll(peers, this.#propose(node, message, { badRoot: true }))];
         return [...out, ...this.#proposeTwice(node, peers, message)];
       case 'new-view':
         this.overhear(message);
+        if (random.chance(0.4)) return [...out, ...toAll(peers, this.#forgetLocks(node, message))];
         return [
           ...out,
           ...(random.chance(0.5) ? this.#proposeTwice(node, peers, message) : toAll(peers, message)),
@@ -82,8 +98,13 @@ export class Adversary {
       case 'view-change': {
         const signer = coreSigner(node.key, this.#chainId);
         const { epoch, height, view, sender } = message;
-        const bare = signer.viewChange({ epoch, height, view, sender }, message.parentQc, undefined);
-        return [...out, ...peers.map((to) => ({ to, message: random.chance(0.5) ? bare : message }))];
+        const at = { epoch, height, view, sender };
+        const bare = signer.viewChange(at, message.parentQc, undefined);
+        const forged = this.#forgeLock(node, message);
+        return [
+          ...out,
+          ...peers.map((to) => ({ to, message: random.pick([bare, message, forged ?? bare]) })),
+        ];
       }
       case 'status':
         return [...out, ...toAll(peers, { ...message, height: message.height + random.below(3) })];
@@ -92,28 +113,64 @@ export class Adversary {
     }
   }
 
+  /** The proposal changed: another time, no requests, a wrong root, or fresh in this view; signed like the first. */
+  #propose<M extends Extract<Message, { type: 'pre-prepare' | 'new-view' }>>(
+    node: SimNode,
+    message: M,
+    change: { readonly empty?: boolean; readonly badRoot?: boolean; readonly fresh?: boolean },
+  ): M {
+    const { epoch, height, view, sender, proposal } = message;
+    const batch = change.empty ? [] : proposal.batch;
+    const batchBytes = encodeBatch(batch);
+    const own = change.fresh ? { view, proposer: sender } : {};
+    const header = {
+      ...proposal.header,
+      ...own,
+      time: proposal.header.time + 1,
+      batchHash: batchHash(batchBytes),
+    };
+    // Another time gives another header with roots of its own, valid like the first.
+    const result = node.application.run(header, batch);
+    if (!result.ok) return message;
+    const stateRoot = change.badRoot ? ZERO_HASH : hashOf(result.stateRoot);
+    const roots = { stateRoot, logRoot: hashOf(result.logRoot), treeSize: result.treeSize };
+    const other: Proposal = makeProposal({ ...header, ...roots }, batchBytes, proposal.parentQc);
+    const signer = coreSigner(node.key, this.#chainId);
+    const signature = signer.vote('pre-prepare', { epoch, height, view, sender }, other.hash);
+    const changed = { ...message, digest: other.hash, signature, proposal: other };
+    this.overhear(changed);
+    return changed;
+  }
+
   /** Another header for the same batch to a part of the peers, both signed. */
   #proposeTwice(
     node: SimNode,
     peers: readonly PeerId[],
     message: Extract<Message, { type: 'pre-prepare' | 'new-view' }>,
   ): Outgoing[] {
-    const { header, batchBytes, parentQc } = message.proposal;
-    // Another time gives another header with roots of its own, valid like the first.
-    const time = header.time + 1;
-    const result = node.application.run({ ...header, time }, message.proposal.batch);
-    if (!result.ok) return toAll(peers, message);
-    const stateRoot = hashOf(result.stateRoot);
-    const other: Proposal = makeProposal({ ...header, time, stateRoot }, batchBytes, parentQc);
-    const { epoch, height, view, sender } = message;
-    const signature = coreSigner(node.key, this.#chainId).vote(
-      'pre-prepare',
-      { epoch, height, view, sender },
-      other.hash,
-    );
-    const twin: Message = { ...message, digest: other.hash, signature, proposal: other };
-    this.overhear(twin);
+    const twin = this.#propose(node, message, {});
     return peers.map((to) => ({ to, message: this.#random.chance(0.5) ? message : twin }));
+  }
+
+  /** A NEW-VIEW for a value of its own, with as few as possible of the VIEW-CHANGEs that show a lock. */
+  #forgetLocks(node: SimNode, message: Extract<Message, { type: 'new-view' }>): Message {
+    const fresh = this.#propose(node, message, { fresh: true, empty: this.#random.chance(0.5) });
+    const bare = message.viewChanges.filter((change) => change.prepared === undefined);
+    const viewChanges = this.#random.chance(0.5) && bare.length >= 2 ? bare : message.viewChanges;
+    return { ...fresh, viewChanges };
+  }
+
+  /** A VIEW-CHANGE with a certificate that only its sender signed. */
+  #forgeLock(node: SimNode, message: Extract<Message, { type: 'view-change' }>): Message | undefined {
+    const { epoch, height, view, sender } = message;
+    const proposal = this.#proposals.get(this.#random.pick([...(this.#seen.get(height) ?? [])]) ?? '');
+    if (proposal === undefined) return undefined;
+    const signer = coreSigner(node.key, this.#chainId);
+    const at = { epoch, height, view: view - 1, sender };
+    const leader = { sender, signature: signer.vote('pre-prepare', at, proposal.hash) };
+    const { header, hash } = proposal;
+    const prepared = { header, hash, view: view - 1, leader, votes: [] };
+    return signer.viewChange({ epoch, height, view, sender }, message.parentQc, prepared);
   }
 
   #voteForBoth(

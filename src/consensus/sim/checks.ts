@@ -2,6 +2,7 @@
 import type { Chain } from '../chain.ts';
 import type { WalRecord } from '../core/types.ts';
 import { VIEWS_AHEAD_MAX } from '../limits.ts';
+import { rootsAgree } from '../node/executor.ts';
 import type { Block, Message } from '../wire/messages.ts';
 import { decodeSimRequest } from './application.ts';
 import type { SimNode } from './node.ts';
@@ -100,6 +101,10 @@ export class Checks {
       executed.set(nonce, height);
       if (request.expiresAt <= time) this.#breach(`an expired request was executed at height ${height}`);
       if (!authentic(bytes)) this.#breach(`a request that no client made was executed at height ${height}`);
+    }
+    const result = node.application.run(proposal.header, proposal.batch);
+    if (!result.ok || !rootsAgree(proposal.header, result)) {
+      this.#breach(`the block of height ${height} has roots that its execution does not give`);
     }
     if (proposal.batch.length === 0 && proposal.header.view === 0 && time < chain.time + 25_000) {
       this.#breach(`an empty block burnt height ${height}`);
