@@ -7,7 +7,7 @@ import { refuse } from './refusal.ts';
 import type { Rule, RuleContext } from './rule.ts';
 import { STATE } from './state.ts';
 
-/** Every attribute is one of the registry, and held now. Rights are in no registry and never in a key. */
+/** Every attribute is one of the registry, and held now. */
 function checkHeld({ state, signer, time }: RuleContext, attributes: readonly string[]): void {
   const registry = registryOf(state);
   for (const attribute of attributes) {

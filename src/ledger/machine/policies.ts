@@ -79,7 +79,7 @@ export function checkRecordPolicy(bytes: Uint8Array, gate: GateMode, registry: R
   if (gate === 'none') checkOffline(policy);
 }
 
-/** The attributes of `texts` that the registry knows; rights are not in it and count for no policy. */
+/** The attributes of `texts` that the registry knows; a right may stand outside it and then counts for no policy. */
 export function registered(texts: readonly string[], registry: Registry): readonly Attribute[] {
   return texts.map(attributeOf).filter((attribute) => registry.has(attribute.label));
 }
