@@ -5,6 +5,7 @@
  * round starts when every page of the first has come (search-security.md, never-do 10 and 11).
  */
 import { concat, readU32be, toHex, u32be, utf8 } from '../codec/bytes.ts';
+import { encodeCbor } from '../codec/cbor.ts';
 import { hmacSha256, sha256 } from '../codec/hash.ts';
 import { searchError } from './errors.ts';
 import { bucketOf, type KeywordSecret, type ListKeys } from './keys.ts';
@@ -59,11 +60,10 @@ export function paddedTerms(count: number): number {
 /** Every list of the plan, verified. Throws instead of answering from fewer segments or terms. */
 export async function lookupLists(input: LookupInput): Promise<SegmentLists[]> {
   const open = input.manifest.segments.map((meta) => openSegment(input, meta));
-  const decoys = decoyPositions(input);
   const pages = await Promise.all(
     open.map(({ meta, reader, terms }) => {
       const positions = terms.map(({ u }) => u);
-      if (!reader.isWhole) positions.push(...decoys.slice(0, paddedTerms(terms.length) - terms.length));
+      if (!reader.isWhole) positions.push(...decoyPositions(input, meta, terms));
       return reader.leaves(
         positions.map((u) => bucketOf(u, meta.bits)),
         input.cost,
@@ -109,11 +109,16 @@ function openSegment(input: LookupInput, meta: SegmentMeta): OpenSegment {
 
 const DECOY_LABEL = utf8('sli/1/decoy');
 
-function decoyPositions(input: LookupInput): number[] {
-  const terms = input.keywords.map(({ bytes }) => toHex(sha256(bytes))).sort();
-  const scope = sha256(utf8([input.manifest.custodian, ...terms].join(' ')));
-  const count = paddedTerms(input.keywords.length);
-  return Array.from({ length: count }, (_, i) =>
+/**
+ * Bucket positions of the decoys that go with `terms` of one segment. They depend on the epochs too: decoys that
+ * outlived an epoch change would stand out from the terms, whose positions change with it.
+ */
+function decoyPositions(input: LookupInput, meta: SegmentMeta, terms: readonly OpenTerm[]): number[] {
+  const names = terms.map(({ planned }) => toHex(sha256(planned.bytes))).sort();
+  const fields = new Set(terms.map(({ planned }) => planned.field));
+  const epochs = meta.epochs.filter(({ field }) => fields.has(field)).map(({ epoch }) => epoch);
+  const scope = sha256(encodeCbor([input.manifest.custodian, names, epochs]));
+  return Array.from({ length: paddedTerms(terms.length) - terms.length }, (_, i) =>
     readU32be(hmacSha256(input.clientKey, concat(DECOY_LABEL, scope, u32be(i))), 0),
   );
 }
