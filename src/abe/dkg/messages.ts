@@ -1,6 +1,7 @@
 /** Bytes of the ceremony's messages: dag-cbor [format, kind, ...]. Private ones are encrypted by the caller. */
-import { decodeCbor, encodeCbor } from '../../codec/cbor.ts';
+import { encodeCbor } from '../../codec/cbor.ts';
 import { CodedError } from '../../codec/errors.ts';
+import { decodeFields, isBytes, isWhole } from '../decode.ts';
 import { ABE_ERROR } from '../errors.ts';
 import { GT_BYTES, SCALAR_BYTES } from '../group/types.ts';
 
@@ -43,11 +44,9 @@ export function encodeDkg(message: DkgBroadcast | DkgPrivate): Uint8Array {
   }
 }
 
-function malformed(cause?: unknown): never {
-  throw new CodedError(ABE_ERROR.dkgInput, 'expected a message of the key generation ceremony', { cause });
+function malformed(): never {
+  throw new CodedError(ABE_ERROR.dkgInput, 'expected a message of the key generation ceremony');
 }
-
-const isIndex = (value: unknown): value is number => Number.isSafeInteger(value);
 
 function ascending(indices: readonly number[]): boolean {
   return indices.every((index, i) => i === 0 || indices[i - 1] < index);
@@ -55,14 +54,8 @@ function ascending(indices: readonly number[]): boolean {
 
 /** Throws `abe.dkg_input` for bytes that are no message. */
 export function decodeDkg(bytes: Uint8Array): DkgBroadcast | DkgPrivate {
-  let value: unknown;
-  try {
-    value = decodeCbor(bytes, MESSAGE_BYTES_MAX);
-  } catch (cause) {
-    return malformed(cause);
-  }
-  if (!Array.isArray(value) || value.length !== 3 || value[0] !== DKG_FORMAT) return malformed();
-  const [, kind, body] = value as readonly unknown[];
+  const [format, kind, body] = decodeFields(bytes, 3, MESSAGE_BYTES_MAX) ?? malformed();
+  if (format !== DKG_FORMAT) malformed();
   if (body instanceof Uint8Array) {
     if (kind === KIND.announce && body.length === 32) return { kind: 'announce', hash: body };
     if (kind === KIND.open) return { kind: 'open', opening: body };
@@ -70,14 +63,13 @@ export function decodeDkg(bytes: Uint8Array): DkgBroadcast | DkgPrivate {
     return malformed();
   }
   if (!Array.isArray(body)) return malformed();
-  if (kind === KIND.complain && body.every(isIndex) && ascending(body)) {
+  if (kind === KIND.complain && body.every(isWhole) && ascending(body)) {
     return { kind: 'complain', dealers: body };
   }
   if (kind !== KIND.answer) return malformed();
   const shares = body.map((pair: unknown) => {
     const [receiver, share] = (Array.isArray(pair) && pair.length === 2 ? pair : []) as readonly unknown[];
-    if (!isIndex(receiver) || !(share instanceof Uint8Array) || share.length !== SCALAR_BYTES)
-      return malformed();
+    if (!isWhole(receiver) || !isBytes(share, SCALAR_BYTES)) return malformed();
     return { receiver, share };
   });
   if (!ascending(shares.map(({ receiver }) => receiver))) return malformed();

@@ -4,10 +4,11 @@
  * Decoding here needs no key and no registry; points stay bytes until an opener uses them.
  */
 import { concat } from '../../codec/bytes.ts';
-import { decodeCbor, encodeCbor } from '../../codec/cbor.ts';
+import { encodeCbor } from '../../codec/cbor.ts';
 import { DOMAIN } from '../../codec/domains.ts';
 import { CodedError } from '../../codec/errors.ts';
 import { taggedHash } from '../../codec/hash.ts';
+import { decodeFields, isBytes, isWhole } from '../decode.ts';
 import { SUITE } from '../domains.ts';
 import { ABE_ERROR } from '../errors.ts';
 import { G1_BYTES, G2_BYTES } from '../group/types.ts';
@@ -68,24 +69,16 @@ export function encodeHeader(core: Uint8Array, commitment: Uint8Array, wrapped: 
   return concat(Uint8Array.of(HEADER_FORMAT), encodeCbor([core, commitment, wrapped]));
 }
 
-function malformed(expected: string, cause?: unknown): never {
-  throw new CodedError(ABE_ERROR.headerMalformed, `expected a record header with ${expected}`, { cause });
+function malformed(expected: string): never {
+  throw new CodedError(ABE_ERROR.headerMalformed, `expected a record header with ${expected}`);
 }
 
-function decodeArray(bytes: Uint8Array, length: number): readonly unknown[] {
-  let value: unknown;
-  try {
-    value = decodeCbor(bytes, HEADER_BYTES_MAX);
-  } catch (cause) {
-    return malformed('canonical dag-cbor', cause);
-  }
-  if (!Array.isArray(value) || value.length !== length) return malformed(`${length} fields`);
-  return value;
+function fieldsOf(bytes: Uint8Array, count: number): readonly unknown[] {
+  return decodeFields(bytes, count, HEADER_BYTES_MAX) ?? malformed(`canonical dag-cbor of ${count} fields`);
 }
 
 function bytesField(value: unknown, name: string, length: number): Uint8Array {
-  if (!(value instanceof Uint8Array) || value.length !== length) malformed(`${length} bytes of ${name}`);
-  return value;
+  return isBytes(value, length) ? value : malformed(`${length} bytes of ${name}`);
 }
 
 function pointsField(value: unknown, name: string, each: number): Uint8Array {
@@ -96,16 +89,13 @@ function pointsField(value: unknown, name: string, each: number): Uint8Array {
   return value;
 }
 
-const isWhole = (value: unknown): value is number =>
-  typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
-
 /** The fields of a header; throws `abe.header_malformed`. Needs no key; checks no point. */
 export function decodeHeader(bytes: Uint8Array): Header {
   if (bytes.length > HEADER_BYTES_MAX) malformed(`at most ${HEADER_BYTES_MAX} bytes`);
   if (bytes[0] !== HEADER_FORMAT) malformed(`format ${HEADER_FORMAT}`);
-  const [coreValue, commitment, wrapped] = decodeArray(bytes.subarray(1), 3);
+  const [coreValue, commitment, wrapped] = fieldsOf(bytes.subarray(1), 3);
   if (!(coreValue instanceof Uint8Array)) return malformed('a core');
-  const [suite, recordId, version, gate, emergency, epochValue, policyBytes, c1, c2, c3, w] = decodeArray(
+  const [suite, recordId, version, gate, emergency, epochValue, policyBytes, c1, c2, c3, w] = fieldsOf(
     coreValue,
     11,
   );

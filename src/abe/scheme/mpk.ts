@@ -3,9 +3,10 @@
  * a refresh or resharing leaves every header and key valid in form (abe-security: header binding).
  */
 import { concat } from '../../codec/bytes.ts';
-import { decodeCbor, encodeCbor } from '../../codec/cbor.ts';
+import { encodeCbor } from '../../codec/cbor.ts';
 import { CodedError } from '../../codec/errors.ts';
 import { taggedHash } from '../../codec/hash.ts';
+import { decodeFields, isBytes } from '../decode.ts';
 import { ABE_DOMAIN, SUITE } from '../domains.ts';
 import { ABE_ERROR } from '../errors.ts';
 import { scalarToBytes } from '../group/scalar.ts';
@@ -49,17 +50,15 @@ export function encodeMpk(mpk: MasterPublicKey): Uint8Array {
 
 /** The key that `bytes` encode, with the membership test on E; throws `abe.parameters_malformed`. */
 export function decodeMpk(group: Group, bytes: Uint8Array): MasterPublicKey {
+  const [format, suite, encoded] = decodeFields(bytes, 3, MPK_BYTES_MAX) ?? [];
+  if (format !== MPK_FORMAT || suite !== SUITE || !isBytes(encoded, GT_BYTES)) {
+    return malformed(`a master public key of format ${MPK_FORMAT} and suite ${SUITE}`);
+  }
   let E: GT;
   try {
-    const value = decodeCbor(bytes, MPK_BYTES_MAX);
-    if (!Array.isArray(value) || value.length !== 3 || value[0] !== MPK_FORMAT || value[1] !== SUITE) {
-      return malformed(`a master public key of format ${MPK_FORMAT} and suite ${SUITE}`);
-    }
-    const encoded: unknown = value[2];
-    if (!(encoded instanceof Uint8Array) || encoded.length !== GT_BYTES) return malformed('576 bytes of E');
     E = group.decodeGT(encoded);
   } catch (cause) {
-    return malformed('a well-formed master public key', cause);
+    return malformed('a master public key in GT', cause);
   }
   return masterPublicKey(group, E);
 }

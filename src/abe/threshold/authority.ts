@@ -9,9 +9,10 @@
  * points from a client; whether an entry may be served is decided by the caller, not here.
  */
 import { compareBytes, u64be, utf8 } from '../../codec/bytes.ts';
-import { decodeCbor, encodeCbor } from '../../codec/cbor.ts';
+import { encodeCbor } from '../../codec/cbor.ts';
 import { CodedError } from '../../codec/errors.ts';
 import { hmacSha512 } from '../../codec/hash.ts';
+import { decodeFields, isBytes, isWhole } from '../decode.ts';
 import { ABE_DOMAIN, SUITE } from '../domains.ts';
 import { ABE_ERROR, requireArgument } from '../errors.ts';
 import { reduceWide, scalarFromBytes, scalarToBytes } from '../group/scalar.ts';
@@ -20,6 +21,7 @@ import { bLeaf, LEAF_TYPE } from '../policy/index.ts';
 import { encodePart, KEY_ID_BYTES, LEAF_BYTES_MAX, PART_LEAVES_MAX, sortLeaves } from './part.ts';
 
 const SHARE_FORMAT = 1;
+const SHARE_BYTES_MAX = 1024;
 /** Bytes of an authority's PRF seed. */
 export const SEED_BYTES = 32;
 
@@ -49,21 +51,17 @@ export function encodeAuthorityShare(share: AuthorityShare): Uint8Array {
 
 /** The share that `bytes` encode; throws `abe.part_malformed`. */
 export function decodeAuthorityShare(bytes: Uint8Array): AuthorityShare {
-  const value = decodeCbor(bytes, 1024);
-  const [format, suite, authority, shareEpoch, mpkHash, alpha, seed] = (
-    Array.isArray(value) && value.length === 7 ? value : []
-  ) as readonly unknown[];
-  const whole = (x: unknown): x is number => typeof x === 'number' && Number.isSafeInteger(x) && x >= 0;
-  const sized = (x: unknown, n: number): x is Uint8Array => x instanceof Uint8Array && x.length === n;
+  const [format, suite, authority, shareEpoch, mpkHash, alpha, seed] =
+    decodeFields(bytes, 7, SHARE_BYTES_MAX) ?? [];
   if (
     format !== SHARE_FORMAT ||
     suite !== SUITE ||
-    !whole(authority) ||
+    !isWhole(authority) ||
     authority < 1 ||
-    !whole(shareEpoch) ||
-    !sized(mpkHash, 32) ||
-    !sized(alpha, SCALAR_BYTES) ||
-    !sized(seed, SEED_BYTES) ||
+    !isWhole(shareEpoch) ||
+    !isBytes(mpkHash, 32) ||
+    !isBytes(alpha, SCALAR_BYTES) ||
+    !isBytes(seed, SEED_BYTES) ||
     scalarFromBytes(alpha) === undefined
   ) {
     throw new CodedError(ABE_ERROR.partMalformed, 'expected an encoded authority share');

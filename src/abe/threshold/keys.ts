@@ -4,9 +4,10 @@
  * The consistency check makes sure that every quorum gives the same key; without it quorums could disagree.
  */
 import { u32be, utf8 } from '../../codec/bytes.ts';
-import { decodeCbor, encodeCbor } from '../../codec/cbor.ts';
+import { encodeCbor } from '../../codec/cbor.ts';
 import { CodedError } from '../../codec/errors.ts';
 import { hmacSha512, sha256 } from '../../codec/hash.ts';
+import { decodeFields, isBytes, isWhole } from '../decode.ts';
 import { ABE_DOMAIN, SUITE } from '../domains.ts';
 import { ABE_ERROR } from '../errors.ts';
 import { evaluate, invert, mod, reduceWide } from '../group/scalar.ts';
@@ -80,20 +81,24 @@ export function encodeAuthorityKeys(group: Group, keys: AuthorityKeys): Uint8Arr
 
 /** Decodes with membership and consistency checks; throws `abe.parameters_malformed`. About 3 ms a key. */
 export function decodeAuthorityKeys(group: Group, bytes: Uint8Array): AuthorityKeys {
-  try {
-    const value = decodeCbor(bytes, KEYS_BYTES_MAX);
-    if (!Array.isArray(value) || value.length !== 6 || value[0] !== KEYS_FORMAT || value[1] !== SUITE) {
-      return malformed(`authority keys of format ${KEYS_FORMAT} and suite ${SUITE}`);
-    }
-    const [, , t, shareEpoch, E, shares] = value as readonly unknown[];
-    if (typeof t !== 'number' || typeof shareEpoch !== 'number' || !Array.isArray(shares)) {
-      return malformed('a threshold, a share epoch and a list of keys');
-    }
-    if (shares.length > AUTHORITIES_MAX) malformed(`at most ${AUTHORITIES_MAX} authorities`);
-    const read = (encoded: unknown): GT =>
-      encoded instanceof Uint8Array ? group.decodeGT(encoded) : malformed('bytes');
-    return authorityKeys(group, { E: read(E), shares: shares.map(read), t, shareEpoch });
-  } catch (cause) {
-    return malformed('well-formed authority keys', cause);
+  const [format, suite, t, shareEpoch, E, shares] = decodeFields(bytes, 6, KEYS_BYTES_MAX) ?? [];
+  if (
+    format !== KEYS_FORMAT ||
+    suite !== SUITE ||
+    !isWhole(t) ||
+    !isWhole(shareEpoch) ||
+    !Array.isArray(shares)
+  ) {
+    return malformed(`authority keys of format ${KEYS_FORMAT} and suite ${SUITE}`);
   }
+  if (shares.length > AUTHORITIES_MAX) malformed(`at most ${AUTHORITIES_MAX} authorities`);
+  const read = (encoded: unknown): GT => {
+    if (!isBytes(encoded, GT_BYTES)) return malformed('576 bytes of each key');
+    try {
+      return group.decodeGT(encoded);
+    } catch (cause) {
+      return malformed('keys in GT', cause);
+    }
+  };
+  return authorityKeys(group, { E: read(E), shares: shares.map(read), t, shareEpoch });
 }

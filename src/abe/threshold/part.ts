@@ -4,8 +4,9 @@
  * Points stay bytes here; they are decoded when they are combined or checked.
  */
 import { compareBytes, concat, toHex } from '../../codec/bytes.ts';
-import { decodeCbor, encodeCbor } from '../../codec/cbor.ts';
+import { encodeCbor } from '../../codec/cbor.ts';
 import { CodedError } from '../../codec/errors.ts';
+import { decodeFields, isBytes, isWhole } from '../decode.ts';
 import { SUITE } from '../domains.ts';
 import { ABE_ERROR } from '../errors.ts';
 import { G1_BYTES, G2_BYTES } from '../group/types.ts';
@@ -55,15 +56,14 @@ export function encodePart(part: KeyPart): Uint8Array {
   ]);
 }
 
-function malformed(expected: string, cause?: unknown): never {
-  throw new CodedError(ABE_ERROR.partMalformed, `expected a key part with ${expected}`, { cause });
+function malformed(expected: string): never {
+  throw new CodedError(ABE_ERROR.partMalformed, `expected a key part with ${expected}`);
 }
 
-const wholeNumber = (value: unknown, name: string): number =>
-  typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 ? value : malformed(name);
+const wholeNumber = (value: unknown, name: string): number => (isWhole(value) ? value : malformed(name));
 
 const bytesOf = (value: unknown, length: number, name: string): Uint8Array =>
-  value instanceof Uint8Array && value.length === length ? value : malformed(`${length} bytes of ${name}`);
+  isBytes(value, length) ? value : malformed(`${length} bytes of ${name}`);
 
 function decodeLeaves(leaves: unknown, points: unknown): KeyPart['leaves'] {
   if (!Array.isArray(leaves) || leaves.length > PART_LEAVES_MAX) {
@@ -83,15 +83,8 @@ function decodeLeaves(leaves: unknown, points: unknown): KeyPart['leaves'] {
 
 /** The part that `bytes` encode; throws `abe.part_malformed`. Checks no point: see `verifyPart`. */
 export function decodePart(bytes: Uint8Array): KeyPart {
-  let value: unknown;
-  try {
-    value = decodeCbor(bytes, PART_BYTES_MAX);
-  } catch (cause) {
-    return malformed('canonical dag-cbor', cause);
-  }
-  if (!Array.isArray(value) || value.length !== 10) return malformed('ten fields');
   const [format, suite, mpkHash, shareEpoch, keyId, generation, authority, base, leaves, points] =
-    value as readonly unknown[];
+    decodeFields(bytes, 10, PART_BYTES_MAX) ?? malformed('ten fields of canonical dag-cbor');
   if (format !== PART_FORMAT || suite !== SUITE) malformed(`format ${PART_FORMAT} and suite ${SUITE}`);
   const both = base === null ? undefined : bytesOf(base, G1_BYTES + G2_BYTES, 'k1 and k3');
   return {

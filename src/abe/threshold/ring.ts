@@ -5,11 +5,12 @@
  * secret.
  */
 import { equalBytes, fromHex, toHex } from '../../codec/bytes.ts';
-import { decodeCbor, encodeCbor } from '../../codec/cbor.ts';
+import { encodeCbor } from '../../codec/cbor.ts';
 import { CodedError } from '../../codec/errors.ts';
+import { decodeFields, isBytes, isWhole } from '../decode.ts';
 import { ABE_ERROR } from '../errors.ts';
 import type { AuthorityKeys } from './keys.ts';
-import { decodePart, encodePart, type KeyPart } from './part.ts';
+import { decodePart, encodePart, KEY_ID_BYTES, type KeyPart } from './part.ts';
 
 const RING_FORMAT = 1;
 const RING_BYTES_MAX = 64 * 1024 * 1024;
@@ -123,16 +124,14 @@ export function encodeKeyRing(ring: KeyRing): Uint8Array {
 
 /** The ring that `bytes` encode; throws `abe.part_malformed` or `abe.part_mismatch`. */
 export function decodeKeyRing(bytes: Uint8Array): KeyRing {
-  const value = decodeCbor(bytes, RING_BYTES_MAX);
-  const [format, mpkHash, shareEpoch, keyId, generation, parts] = (
-    Array.isArray(value) && value.length === 6 ? value : []
-  ) as readonly unknown[];
+  const [format, mpkHash, shareEpoch, keyId, generation, parts] =
+    decodeFields(bytes, 6, RING_BYTES_MAX) ?? [];
   if (
     format !== RING_FORMAT ||
-    !(mpkHash instanceof Uint8Array) ||
-    !(keyId instanceof Uint8Array) ||
-    typeof shareEpoch !== 'number' ||
-    typeof generation !== 'number' ||
+    !isBytes(mpkHash, 32) ||
+    !isBytes(keyId, KEY_ID_BYTES) ||
+    !isWhole(shareEpoch) ||
+    !isWhole(generation) ||
     !Array.isArray(parts) ||
     !parts.every((part): part is Uint8Array => part instanceof Uint8Array)
   ) {
