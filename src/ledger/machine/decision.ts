@@ -196,7 +196,7 @@ export function stillInForce(tip: StateView, entry: DecidedEntry): readonly Rele
   const isLate = time > entry.leaf.time + RELEASE_MS_MAX;
   return grantsOf(tip, entry, time).map(({ recorded, now }): ReleaseVerdict => {
     if (!recorded) return { granted: false, reason: 'not_granted' };
-    return isLate ? { granted: false, reason: 'too_late' } : now;
+    return isLate && now.granted ? { granted: false, reason: 'too_late' } : now;
   });
 }
 
@@ -229,6 +229,6 @@ function grantsOf(
       return [{ recorded, now: decideSearch(tip, { subject, custodian, field, epoch, count: 0 }, time) }];
     }
     default:
-      return [{ recorded: false, now: { granted: false, reason: 'not_a_grant' } }];
+      return [{ recorded: true, now: { granted: false, reason: 'not_a_grant' } }];
   }
 }

@@ -3,11 +3,12 @@ import { equalBytes } from '../../codec/bytes.ts';
 import { encodeCbor } from '../../codec/cbor.ts';
 import { sha256 } from '../../codec/hash.ts';
 import type { ShareEpoch } from '../entries/governance.ts';
+import type { ShareEpochResult } from '../entries/results.ts';
 import { quorumOf } from './quorum.ts';
 import { refuse } from './refusal.ts';
 import { requireRight } from './rights.ts';
 import type { Rule, RuleContext } from './rule.ts';
-import { STATE } from './state.ts';
+import { type ShareState, STATE } from './state.ts';
 
 /** The next epoch, among members of the consortium, with the quorum as threshold and the same master key. */
 function checkCeremony({ state }: RuleContext, body: ShareEpoch, current: number | null): void {
@@ -22,15 +23,35 @@ function checkCeremony({ state }: RuleContext, body: ShareEpoch, current: number
   if (before !== undefined && !equalBytes(before.mpk, body.mpk)) refuse('share.mpk_changed');
 }
 
+/** A member that comes after the quorum: it holds its share of the epoch in force. */
+function confirmLate(
+  { state }: RuleContext,
+  body: ShareEpoch,
+  current: ShareState,
+  own: string,
+): ShareEpochResult {
+  const { confirmations, time, ...inForce } = current;
+  const isEqual = equalBytes(encodeCbor(body), encodeCbor(inForce));
+  if (!isEqual || !body.members.includes(own)) refuse('share.epoch', { expected: current.shareEpoch + 1 });
+  const all = body.members.filter((member) => member === own || confirmations.includes(member));
+  state.set(STATE.share(current.shareEpoch), { ...current, confirmations: all, time });
+  return { confirmations: all.length, active: true };
+}
+
 /**
  * Counts a member's confirmation; its latest counts when a ceremony was repeated. In force once all listed members
- * (the first epoch) or a quorum of them (later epochs) confirmed equal bodies.
+ * (the first epoch) or a quorum of them (later epochs) confirmed equal bodies;
+ * members that confirm later are added.
  */
 export const shareEpoch: Rule<'ShareEpoch'> = (context, body) => {
   const { state, time } = context;
   const own = requireRight(context, ['operator']);
   const chain = state.get(STATE.chain);
   if (chain === undefined) throw new Error('state damaged: no chain');
+  const current = chain.shareEpoch === null ? undefined : state.get(STATE.share(chain.shareEpoch));
+  if (current !== undefined && body.shareEpoch === current.shareEpoch) {
+    return { result: confirmLate(context, body, current, own) };
+  }
   checkCeremony(context, body, chain.shareEpoch);
   if (!body.members.includes(own)) refuse('share.members');
   const hash = sha256(encodeCbor(body));
