@@ -154,9 +154,11 @@ export interface Services {
   records: {
     /** Stores header and payload durably, commits RecordPut, queues the keywords. */
     putSealed(request: Uint8Array, uploads: readonly SealedUpload[]): Promise<CommittedEntry>;
+    /** With an idempotency key the same call again answers with what the first one committed. */
     putPlain(
       by: Session,
       uploads: readonly PlainUpload[],
+      idempotencyKey?: string,
     ): Promise<{ entry: CommittedEntry; records: readonly RecordId[] }>;
     changePolicySealed(request: Uint8Array, header: Uint8Array): Promise<CommittedEntry>;
     changePolicy(by: Session, record: RecordId, policy: string): Promise<CommittedEntry>;

@@ -8,9 +8,9 @@ import {
   anchorOfGenesis,
   anchorOrigin,
   type Checkpoint,
+  type LedgerAnchor,
   parseCheckpoint,
   type ReceiptVerdict,
-  type TrustAnchor,
   validatorsAt,
   verifyCheckpoint,
   verifyReceipt,
@@ -19,16 +19,16 @@ import type { Context } from './context.ts';
 
 export class Anchors {
   readonly #context: Context;
-  #anchor: TrustAnchor | undefined;
+  #anchor: LedgerAnchor | undefined;
   #newest: Checkpoint | undefined;
 
-  constructor(context: Context, anchor?: TrustAnchor) {
+  constructor(context: Context, anchor?: LedgerAnchor) {
     this.#context = context;
     this.#anchor = anchor;
   }
 
   /** The anchor given, or the one taken from the gateway at first use. */
-  async anchor(): Promise<TrustAnchor> {
+  async anchor(): Promise<LedgerAnchor> {
     if (this.#anchor !== undefined) return this.#anchor;
     const anchor = anchorOfGenesis(fromBase64url((await this.#context.members()).genesis));
     this.#anchor = anchor;

@@ -6,7 +6,7 @@
  *     const { plaintext } = await client.records.open(recordId);
  */
 import { CodedError } from '../codec/errors.ts';
-import type { TrustAnchor } from '../ledger/verify/index.ts';
+import type { LedgerAnchor } from '../ledger/verify/index.ts';
 import { Anchors } from './anchors.ts';
 import { Consents } from './consents.ts';
 import { Context } from './context.ts';
@@ -43,7 +43,7 @@ export interface ConnectOptions {
   /** The subject's own keys; absent for accounts in the gateway's custody. */
   readonly device?: Device;
   /** What to trust of the ledger; default: the validators that the gateway names at first use. */
-  readonly anchor?: TrustAnchor;
+  readonly anchor?: LedgerAnchor;
   /** Refuse a gateway of another chain. */
   readonly chainId?: string;
   readonly backend?: 'mcl' | 'noble';

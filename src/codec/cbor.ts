@@ -11,7 +11,9 @@ export const CBOR_BYTES_MAX = 8 * 1024 * 1024;
 
 /** Canonical bytes of `value` (maps, arrays, text, bytes, safe integers, booleans, null). */
 export function encodeCbor(value: unknown): Uint8Array {
-  return dagCbor.encode(value);
+  const bytes = dagCbor.encode(value);
+  // The encoder's allocator gives a Buffer in Node, whose `slice` shares memory.
+  return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
 /**

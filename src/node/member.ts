@@ -215,6 +215,7 @@ export class MemberNode {
       agent,
       parameters,
       random,
+      idempotencySecret: hkdfSha256(local, new Uint8Array(), 'hippocrypt/idempotency/1', 32),
       sign: (subject, type, body) => this.signAs(subject, type, body),
       submit: (request) => ledger.submit(request),
     });

@@ -4,8 +4,9 @@
  */
 import { encodeKeyRing, headerHash, inspectHeader, parsePolicy, printPolicy } from '../abe/index.ts';
 import type { CommittedEntry, PlainUpload, SealedUpload, Session } from '../api/ports.ts';
-import { equalBytes, fromHex, fromUtf8, toHex } from '../codec/bytes.ts';
+import { equalBytes, fromHex, fromUtf8, toHex, u32be, utf8 } from '../codec/bytes.ts';
 import { CodedError } from '../codec/errors.ts';
+import { hmacSha256 } from '../codec/hash.ts';
 import { type MemberId, memberId, type RecordId, recordId, type SubjectId } from '../codec/ids.ts';
 import { defaultPolicy, departmentOf, extractKeywords, type JsonObject, toKeywords } from '../fhir/index.ts';
 import { decodeRequest, type Purpose, type RecordState, STATE } from '../ledger/index.ts';
@@ -33,6 +34,8 @@ export interface RecordsOptions {
   readonly agent: Agent;
   readonly parameters: () => Parameters;
   readonly random: (length: number) => Uint8Array;
+  /** 32 bytes: record ids under an Idempotency-Key are derived from it. */
+  readonly idempotencySecret: Uint8Array;
   readonly sign: (subject: SubjectId, type: string, body: unknown) => Promise<Uint8Array>;
   readonly submit: (request: Uint8Array) => Promise<readonly CommittedEntry[]>;
 }
@@ -93,12 +96,16 @@ export class Records {
   async putPlain(
     by: Session,
     uploads: readonly PlainUpload[],
+    idempotencyKey?: string,
   ): Promise<{ entry: CommittedEntry; records: readonly RecordId[] }> {
-    const { member, payloads, parameters, pool, random, sign, submit, ledger } = this.#options;
+    const ids = this.#recordIds(by, uploads.length, idempotencyKey);
+    const before = idempotencyKey === undefined ? undefined : this.#putBefore(ids);
+    if (before !== undefined) return before;
+    const { member, payloads, parameters, pool, sign, submit, ledger } = this.#options;
     const prepared = uploads.map((upload) => ({ ...upload, ...this.#describe(upload, member) }));
     for (const { policy } of prepared) ledger.checkPolicy(policy);
-    const items = prepared.map(({ content, policy }) => ({
-      recordId: random(32),
+    const items = prepared.map(({ content, policy }, i) => ({
+      recordId: ids[i],
       version: 0,
       policy,
       gate: 'record' as const,
@@ -216,6 +223,33 @@ export class Records {
     for (const { headerHash: hash } of orphans) await headers.delete(hash);
     await staging.remove(orphans);
     return orphans.length;
+  }
+
+  /** Random ids, or under an idempotency key always the same ones for this caller. */
+  #recordIds(by: Session, count: number, idempotencyKey: string | undefined): Uint8Array[] {
+    const { random, idempotencySecret } = this.#options;
+    return Array.from({ length: count }, (_, i) =>
+      idempotencyKey === undefined
+        ? random(32)
+        : hmacSha256(idempotencySecret, utf8(by.subject), Uint8Array.of(0), utf8(idempotencyKey), u32be(i)),
+    );
+  }
+
+  /** What an earlier call with the same ids committed. */
+  #putBefore(
+    ids: readonly Uint8Array[],
+  ): { entry: CommittedEntry; records: readonly RecordId[] } | undefined {
+    const { ledger } = this.#options;
+    const records = ids.map((id) => recordId(toHex(id)));
+    if (records.length === 0 || ledger.state(STATE.record(records[0])) === undefined) return undefined;
+    const { entries } = ledger.entries({ record: records[0], kind: 'RecordPut', limit: 1000 });
+    const entry = entries.at(-1);
+    if (entry === undefined) return undefined;
+    const put = (entry.body.records as readonly { record: Uint8Array }[]).map((row) => toHex(row.record));
+    if (put.length !== records.length) {
+      throw new CodedError('record.idempotency', 'this Idempotency-Key was used for another list of records');
+    }
+    return { entry, records };
   }
 
   #live(id: RecordId): RecordState {

@@ -160,6 +160,12 @@ export class Replicas {
     this.#syncing.set(custodian, run);
   }
 
+  /** Resolves when every copy is as new as this node's ledger. */
+  async idle(): Promise<void> {
+    for (const custodian of this.#options.ledger.members()) this.follow(custodian);
+    while (this.#syncing.size > 0) await Promise.all(this.#syncing.values());
+  }
+
   async #sync(custodian: MemberId, retryMs: number): Promise<void> {
     try {
       await this.#fetchIndex(custodian);

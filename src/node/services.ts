@@ -45,7 +45,7 @@ export function servicesOf(node: MemberNode): Services {
     },
     records: {
       putSealed: (request, uploads) => records.putSealed(request, uploads),
-      putPlain: (by, uploads) => records.putPlain(by, uploads),
+      putPlain: (by, uploads, key) => records.putPlain(by, uploads, key),
       changePolicySealed: (request, header) => records.changePolicySealed(request, header),
       changePolicy: (by, record, policy) => records.changePolicy(by, record, policy),
       header: (record) => records.header(record),

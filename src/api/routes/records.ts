@@ -35,6 +35,16 @@ const bearer = [{ bearer: [] }];
 const byId = z.object({ id: RecordIdText });
 const RecordView = z.record(z.string(), z.unknown()).meta({ id: 'Record' });
 
+/** The caller's Idempotency-Key; throws `request.invalid` for one of another form. */
+function idempotencyKeyOf(headers: Readonly<Record<string, unknown>>): string | undefined {
+  const key = headers['idempotency-key'];
+  if (key === undefined) return undefined;
+  if (typeof key !== 'string' || !/^[\x21-\x7e]{8,128}$/.test(key)) {
+    throw new CodedError('request.invalid', 'expected an Idempotency-Key of 8 to 128 printable characters');
+  }
+  return key;
+}
+
 function recordState(services: Services, id: string): Record<string, unknown> {
   const record = services.ledger.get(`record/${id}`);
   if (record === undefined) throw new CodedError('record.unknown', 'no record on the ledger has this id');
@@ -127,6 +137,7 @@ export function recordRoutes(scope: FastifyInstance, services: Services): void {
           patient: one.patient === null ? null : subjectId(one.patient),
           ...(one.policy === undefined ? {} : { policy: one.policy }),
         })),
+        idempotencyKeyOf(request.headers),
       );
       const committed = await answer(services, done.entry);
       return { records: [...done.records], custody: 'gateway' as const, committed };

@@ -1,0 +1,24 @@
+#!/usr/bin/env node
+/** The `hippocrypt` command. Data on stdout, notes on stderr, `--json` everywhere; exit codes in output.ts. */
+import { Command, CommanderError } from 'commander';
+import { API_VERSION } from '../api/version.ts';
+import { upCommand } from './commands/up.ts';
+import { EXIT, Output } from './output.ts';
+
+const program = new Command('hippocrypt')
+  .description('Shared health records under attribute policies, for hospitals that do not trust each other.')
+  .version(API_VERSION)
+  .showHelpAfterError()
+  .exitOverride();
+
+upCommand(program);
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? EXIT.ok : EXIT.usage;
+  else {
+    new Output({ json: process.argv.includes('--json'), quiet: false }).problem(error);
+    process.exitCode = EXIT.failed;
+  }
+}
