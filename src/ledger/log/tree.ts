@@ -10,6 +10,7 @@ import { CodedError } from '../../codec/errors.ts';
 import { type KvOp, type KvReader, kvName } from '../ports.ts';
 import { EMPTY_LOG_ROOT, HASH_BYTES, nodeHash } from '../verify/rfc6962.ts';
 import { Frontier } from './frontier.ts';
+import { Pyramids } from './pyramids.ts';
 import {
   FRONTIER_KEY,
   LOG_TABLE,
@@ -35,16 +36,26 @@ export class LogTree {
   /** Tiles that are not known to be stored, by key. */
   readonly #pending: ReadonlyMap<string, Uint8Array>;
 
-  private constructor(reader: KvReader, frontier: Frontier, pending: ReadonlyMap<string, Uint8Array>) {
+  /** Shared with every tree over the same store: it remembers stored tiles only. */
+  readonly #pyramids: Pyramids;
+
+  private constructor(
+    reader: KvReader,
+    frontier: Frontier,
+    pending: ReadonlyMap<string, Uint8Array>,
+    pyramids: Pyramids,
+  ) {
     this.#reader = reader;
     this.#frontier = frontier;
     this.#pending = pending;
+    this.#pyramids = pyramids;
   }
 
   /** The tree that `reader` holds, empty when it holds none. Throws `log.damaged`. */
   static open(reader: KvReader): LogTree {
     const stored = reader.get(LOG_TABLE, FRONTIER_KEY);
-    return new LogTree(reader, stored === undefined ? Frontier.EMPTY : Frontier.decode(stored), new Map());
+    const frontier = stored === undefined ? Frontier.EMPTY : Frontier.decode(stored);
+    return new LogTree(reader, frontier, new Map(), new Pyramids());
   }
 
   /** Number of leaves. */
@@ -54,7 +65,7 @@ export class LogTree {
 
   /** The same tree over a reader in which its operations have been written; lets go of the tiles in memory. */
   settled(reader: KvReader): LogTree {
-    return new LogTree(reader, this.#frontier, new Map());
+    return new LogTree(reader, this.#frontier, new Map(), this.#pyramids);
   }
 
   /** Root over all leaves; SHA-256 of nothing when there are none. */
@@ -81,7 +92,7 @@ export class LogTree {
       }
     }
     if (leafHashes.length > 0) ops.push({ table: LOG_TABLE, key: FRONTIER_KEY, value: frontier.encode() });
-    const tree = new LogTree(this.#reader, frontier, pending);
+    const tree = new LogTree(this.#reader, frontier, pending, this.#pyramids);
     return { tree, size: tree.size, root: tree.root(), ops };
   }
 
@@ -198,24 +209,34 @@ export class LogTree {
     return nodeHash(this.#range(start, start + left), this.#range(start + left, end));
   }
 
-  /** Hash of complete subtree number `index` of 2^height leaves, folded from the tile row below it. */
+  /** Hash of complete subtree number `index` of 2^height leaves; a view. */
   #node(height: number, index: number): Uint8Array {
     const level = Math.floor(height / TILE_HEIGHT);
-    const count = 2 ** (height % TILE_HEIGHT);
-    const first = index * count;
-    const inTile = first % TILE_WIDTH;
-    const tile = this.#tile(level, Math.floor(first / TILE_WIDTH), inTile + count);
-    let row: Uint8Array[] = [];
-    for (let i = inTile; i < inTile + count; i++) {
-      row.push(tile.subarray(i * HASH_BYTES, (i + 1) * HASH_BYTES));
+    const k = height % TILE_HEIGHT;
+    const first = index * 2 ** k;
+    const tile = Math.floor(first / TILE_WIDTH);
+    const width = (first % TILE_WIDTH) + 2 ** k;
+    const pending = this.#pending.get(kvName(tileKey(level, tile)));
+    if (pending === undefined || pending.length < width * HASH_BYTES) {
+      // All hashes that this tree vouches for: the stored tile may hold more by now.
+      const known = tileWidth(level, tile, this.size);
+      const at = { level, tile, k, index: (first % TILE_WIDTH) / 2 ** k };
+      return this.#pyramids.node(at, width, () => readTile(this.#reader, level, tile, known));
     }
-    while (row.length > 1) {
-      const above: Uint8Array[] = [];
-      for (let i = 0; i < row.length; i += 2) above.push(nodeHash(row[i], row[i + 1]));
-      row = above;
-    }
-    return row[0];
+    return foldTile(pending.subarray((width - 2 ** k) * HASH_BYTES, width * HASH_BYTES));
   }
+}
+
+/** Hash of the complete subtree over `hashes`, a power of two of them. */
+function foldTile(hashes: Uint8Array): Uint8Array {
+  let row: Uint8Array[] = [];
+  for (let at = 0; at < hashes.length; at += HASH_BYTES) row.push(hashes.subarray(at, at + HASH_BYTES));
+  while (row.length > 1) {
+    const above: Uint8Array[] = [];
+    for (let i = 0; i < row.length; i += 2) above.push(nodeHash(row[i], row[i + 1]));
+    row = above;
+  }
+  return row[0];
 }
 
 /** Largest power of two below `count` (RFC 6962's k); 1 for counts up to 2. */
