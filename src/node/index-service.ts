@@ -222,7 +222,15 @@ export class IndexService {
     const covered = proposal.manifest.segments.at(-1)?.hi ?? 0;
     const before = ledger.state(STATE.index(member))?.covered ?? 0;
     await replicas.keepManifest(proposal.hash, proposal.bytes);
-    await commit({ seq: proposal.manifest.seq, manifestHash: proposal.hash, covered });
+    try {
+      await commit({ seq: proposal.manifest.seq, manifestHash: proposal.hash, covered });
+    } catch (error) {
+      const taken = ledger.state(STATE.index(member))?.manifestHash;
+      if (taken === undefined || !equalBytes(taken, proposal.hash)) {
+        await this.#indexer.abandon(proposal);
+        throw error;
+      }
+    }
     await replicas.useManifest(member, proposal.hash);
     await this.#indexer.commit(proposal);
     const done: { record: Uint8Array; version: number }[] = [];

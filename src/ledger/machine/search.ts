@@ -68,7 +68,7 @@ export const indexCommit: Rule<'IndexCommit'> = (context, body) => {
   const custodian = requireRight(context, ['indexer']);
   const key = STATE.index(custodian);
   const before = state.get(key);
-  const expected = before === undefined ? 0 : before.seq + 1;
+  const expected = (before?.seq ?? 0) + 1;
   if (body.seq !== expected) refuse('index.seq', { expected });
   if (body.covered > (state.get(STATE.counter(custodian)) ?? 0)) refuse('index.covered');
   state.set(key, { ...body, time });

@@ -155,7 +155,7 @@ describe('admission', () => {
 
   it('a waiting request that the rules have come to refuse leaves the pool after some blocks', async () => {
     const ledger = await TestLedger.open();
-    const body = { seq: 0, manifestHash: new Uint8Array(32), covered: 0 };
+    const body = { seq: 1, manifestHash: new Uint8Array(32), covered: 0 };
     const late = ledger.request(ALDER, 'IndexCommit', body);
     const info = await ledger.engine.check(late);
     await ledger.put(ALDER, 'IndexCommit', body);
