@@ -4,7 +4,18 @@
  * whether it counts is for the index in LMDB to say.
  */
 import { mkdirSync, rmSync, unlinkSync } from 'node:fs';
-import { type FileHandle, mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import {
+  copyFile,
+  type FileHandle,
+  link,
+  mkdir,
+  open,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  stat,
+} from 'node:fs/promises';
 import { join } from 'node:path';
 import { errnoOf, wrapStorageFailure } from './errors.ts';
 
@@ -21,6 +32,8 @@ export interface BlockFiles {
   has(key: string): Promise<boolean>;
   /** Synchronous, so that no write can begin between a decision to remove and the removal. */
   removeNow(key: string): void;
+  /** Puts every file under its place in `dir` as well: a link, or a copy where links are not possible. */
+  linkInto(dir: string): Promise<void>;
   /** Every file there is, with the time of its last change in ms. */
   list(): AsyncGenerator<{ key: string; changedAt: number }>;
 }
@@ -80,6 +93,14 @@ export function openBlockFiles(dir: string): BlockFiles {
         if (errnoOf(cause) !== 'ENOENT') throw wrapStorageFailure(cause, 'removing a block file');
       }
     },
+    async linkInto(target) {
+      for (const shard of await readdir(join(dir, FILES))) {
+        await mkdir(join(target, FILES, shard), { recursive: true, mode: 0o700 });
+        for (const key of await readdir(join(dir, FILES, shard))) {
+          await linkOrCopy(pathOf(key), join(target, FILES, shard, key));
+        }
+      }
+    },
     async *list() {
       for (const shard of await readdir(join(dir, FILES))) {
         for (const key of await readdir(join(dir, FILES, shard))) {
@@ -89,6 +110,18 @@ export function openBlockFiles(dir: string): BlockFiles {
       }
     },
   };
+}
+
+async function linkOrCopy(from: string, to: string): Promise<void> {
+  try {
+    await link(from, to).catch((cause: unknown) => {
+      if (errnoOf(cause) === 'ENOENT') throw cause;
+      return copyFile(from, to);
+    });
+  } catch (cause) {
+    // Collected between the listing and now.
+    if (errnoOf(cause) !== 'ENOENT') throw wrapStorageFailure(cause, 'copying a block file');
+  }
 }
 
 async function changeTime(path: string): Promise<number | undefined> {

@@ -4,6 +4,7 @@
  * once the index names it, and the index entries of one writer commit together, after everything they name is
  * on disk. A crash leaves at most unnamed files, which a collection removes.
  */
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { BlockWriter } from './backend.ts';
 import { type BlockFiles, openBlockFiles } from './block-files.ts';
@@ -19,6 +20,7 @@ export const FILE_BLOCK_BYTES_MIN = 256 * 1024;
 /** Tables of the payload environment. `dead` and `live` belong to the collector. */
 export const BLOCK_TABLES = ['small', 'large', 'dead', 'live', 'meta'] as const;
 
+const INDEX = 'index';
 /** Index value of a block that is a file. */
 const PRESENT = Uint8Array.of(1);
 
@@ -30,7 +32,7 @@ export interface BlocksOptions {
 
 /** Opens the block area in `dir`; throws what `openEnvironment` throws. */
 export function openBlocks(dir: string, options: BlocksOptions): Blocks {
-  const env = openEnvironment(join(dir, 'index'), {
+  const env = openEnvironment(join(dir, INDEX), {
     tables: BLOCK_TABLES,
     ...(options.freeBytes && { freeBytes: options.freeBytes }),
   });
@@ -143,6 +145,13 @@ export class Blocks {
     if (this.env.get('large', key) === undefined) return false;
     const bytes = await this.files.read(keyText(key));
     return bytes !== undefined && matches(cid, bytes);
+  }
+
+  /** Index first: every file that it names is there when the files follow, unless a collection took it since. */
+  async copyTo(dir: string): Promise<void> {
+    await mkdir(join(dir, INDEX));
+    await this.env.copyTo(join(dir, INDEX));
+    await this.files.linkInto(dir);
   }
 
   close(): Promise<void> {

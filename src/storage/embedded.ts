@@ -12,11 +12,19 @@ export interface EmbeddedStoreOptions {
   readonly freeBytes?: FreeSpaceProbe;
 }
 
+export interface EmbeddedStore extends PayloadStore {
+  /**
+   * A consistent copy into the empty directory `dir`, for a backup. Block files are linked where the file system
+   * allows it, since they never change; what is under `files/` may be taken as known by its name.
+   */
+  copyTo(dir: string): Promise<void>;
+}
+
 /** Opens or creates the store in `dir`. One opener a directory (`storage.already_open`, `storage.locked`). */
-export function openEmbeddedStore(dir: string, options: EmbeddedStoreOptions = {}): PayloadStore {
+export function openEmbeddedStore(dir: string, options: EmbeddedStoreOptions = {}): EmbeddedStore {
   const { verify = true, freeBytes } = options;
   const blocks = openBlocks(dir, { verify, ...(freeBytes && { freeBytes }) });
-  return unixfsStore({
+  const store = unixfsStore({
     read: (cid) => blocks.read(cid),
     has: (cid) => blocks.has(cid),
     writer: async () => blocks.writer(),
@@ -28,4 +36,5 @@ export function openEmbeddedStore(dir: string, options: EmbeddedStoreOptions = {
     collect: (live, graceMs, now) => collectBlocks(blocks, live, graceMs, now),
     close: () => blocks.close(),
   });
+  return Object.assign(store, { copyTo: (target: string) => blocks.copyTo(target) });
 }

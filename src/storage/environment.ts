@@ -35,8 +35,8 @@ export interface Environment extends KvStore {
   write(ops: readonly KvOp[], options?: { readonly fromReserve?: boolean }): Promise<void>;
   /** How many keys `table` holds. */
   count(table: string): number;
-  /** A consistent copy of the committed state as one LMDB file at `path`, made while writes go on. */
-  copyTo(path: string): Promise<void>;
+  /** A consistent copy of the committed state into the empty directory `dir`, made while writes go on. */
+  copyTo(dir: string): Promise<void>;
   /** Waits for writes under way, then lets go of the directory. Idempotent. */
   close(): Promise<void>;
 }
@@ -143,9 +143,10 @@ class LmdbEnvironment implements Environment {
     }
   }
 
-  async copyTo(path: string): Promise<void> {
+  async copyTo(dir: string): Promise<void> {
     this.#requireOpen();
-    await this.#root.backup(path, true);
+    // Not compacted: pages keep their places, so that an incremental backup finds most of them unchanged.
+    await this.#root.backup(dir, false);
   }
 
   close(): Promise<void> {

@@ -7,6 +7,7 @@
  * slot overwritten, then the row removed, so that it holds from the first flush on. A crash between steps is
  * mended at the next opening: slots without a row are emptied, rows with an empty slot are removed.
  */
+import { copyFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { gcmOpen, gcmSeal } from '../codec/aead.ts';
 import { concat, readU32be, toHex, u32be } from '../codec/bytes.ts';
@@ -23,6 +24,7 @@ export const ERASABLE_INFO = 'hippocrypt/erasable/1';
 /** A sealing key is used once, so its nonce may be constant. */
 const NONCE = new Uint8Array(12);
 
+const SLOT_FILE = 'keys.slots';
 const SEALED = 'sealed';
 const SLOTS = 'slots';
 
@@ -48,7 +50,7 @@ export async function openErasable(dir: string, options: ErasableOptions): Promi
     ...(options.freeBytes && { freeBytes: options.freeBytes }),
   });
   try {
-    const slots = await openKeySlots(join(env.dir, 'keys.slots'));
+    const slots = await openKeySlots(join(env.dir, SLOT_FILE));
     const free = await mend(env, slots);
     return new ErasableStore(env, slots, free, options.random);
   } catch (cause) {
@@ -155,6 +157,17 @@ export class ErasableStore {
         known.flatMap((key) => [SEALED, SLOTS].map((table): KvOp => ({ table, key, remove: true }))),
       );
       this.#free.push(...new Set(slots));
+    });
+  }
+
+  /**
+   * A consistent copy into the empty directory `dir`, keys included: an erasure does not reach it. No change
+   * runs meanwhile, or a replaced row could lose its old slot between the two files.
+   */
+  copyTo(dir: string): Promise<void> {
+    return this.#inTurn(async () => {
+      await this.env.copyTo(dir);
+      await copyFile(join(this.env.dir, SLOT_FILE), join(dir, SLOT_FILE));
     });
   }
 

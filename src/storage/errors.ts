@@ -21,14 +21,16 @@ export const STORAGE_ERRORS = {
   'storage.hash_mismatch': 'bytes handed in do not match the hash or CID they came under',
   'storage.car_malformed': 'bytes that are no CAR v1 stream within the limits',
   'storage.bad_dag': 'a block that is no dag-pb node, or a DAG deeper or wider than the limits',
-  'storage.keystore_locked': 'the keystore does not open under this passphrase or key file',
-  'storage.keystore_malformed': 'the keystore file is torn or of an unknown version',
+  'storage.keystore_locked': 'a keystore or backup does not open under this passphrase or key file',
+  'storage.keystore_malformed': 'key derivation parameters that are torn or of an unknown version',
   'storage.keystore_exists': 'a keystore is to be made where one stands',
   'storage.bad_request': 'a gateway request outside the trustless gateway specification',
   'storage.kubo_unreachable': 'the Kubo daemon cannot be reached',
   'storage.kubo_refused': 'the Kubo daemon refused the credentials',
   'storage.kubo_timeout': 'the Kubo daemon did not answer in time',
   'storage.kubo_failed': 'the Kubo daemon answered with an error',
+  'storage.backup_malformed': 'a backup repository or snapshot of an unknown form',
+  'storage.not_empty': 'a directory that must be empty is not',
   'storage.bad_secret_name': 'a secret name outside its form',
 } as const;
 

@@ -24,6 +24,8 @@ export interface HeaderStore {
   has(hash: Uint8Array): boolean;
   /** Resolved means that the header cannot be read any more by anyone who reads this disk from now on. */
   delete(hash: Uint8Array): Promise<void>;
+  /** A consistent copy into the empty directory `dir`, for a backup. */
+  copyTo(dir: string): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -72,6 +74,10 @@ class Headers implements HeaderStore {
 
   delete(hash: Uint8Array): Promise<void> {
     return this.#store.erase([hash]);
+  }
+
+  copyTo(dir: string): Promise<void> {
+    return this.#store.copyTo(dir);
   }
 
   close(): Promise<void> {

@@ -8,10 +8,9 @@
  * Protects a copied disk or backup without the passphrase. Does not protect against who reads this process's
  * memory, nor a weak passphrase against guessing beyond Argon2id's cost. JavaScript strings cannot be zeroed.
  */
-import { argon2id } from 'hash-wasm';
 import { utf8 } from '../codec/bytes.ts';
 import { decodeCbor, encodeCbor } from '../codec/cbor.ts';
-import { hkdfSha256, hmacSha256 } from '../codec/hash.ts';
+import { hmacSha256 } from '../codec/hash.ts';
 import {
   didNotOpen,
   type ErasableOptions,
@@ -20,15 +19,8 @@ import {
   type Random,
 } from './erasable.ts';
 import { storageError } from './errors.ts';
+import { encodeKdf, type Kdf, newKdf, parseKdf, type Unlock, unlockingKey } from './unlock.ts';
 
-/** RFC 9106 section 4, second recommended option: 64 MiB, 3 passes (one lane: wasm has one thread). */
-const ARGON2_MEMORY_KIB = 64 * 1024;
-const ARGON2_PASSES = 3;
-/** A keystore that claims a larger cost is refused rather than computed. */
-const ARGON2_MEMORY_KIB_MAX = 1024 * 1024;
-const ARGON2_PASSES_MAX = 16;
-/** A key file carries at least this much. */
-export const KEY_FILE_BYTES_MIN = 32;
 /** Longest secret. */
 export const SECRET_BYTES_MAX = 1024 * 1024;
 
@@ -36,9 +28,6 @@ const NAME_FORM = /^[a-z0-9][a-z0-9./_-]{0,127}$/;
 const KDF_ROW = utf8('kdf');
 /** Rows of secrets have 32-byte keys, so this one cannot meet them. */
 const MASTER_ROW = utf8('master');
-
-/** What opens a keystore. A key file is at least 32 random bytes kept apart from the disk. */
-export type Unlock = { readonly passphrase: string } | { readonly keyFile: Uint8Array };
 
 export interface Keystore {
   /** A copy of the secret, undefined if there is none. Zero it after use. */
@@ -53,18 +42,11 @@ export interface Keystore {
   names(): Promise<string[]>;
   /** From now on only `unlock` opens the keystore. Secrets are not rewritten. */
   rotate(unlock: Unlock): Promise<void>;
+  /** A consistent copy into the empty directory `dir`, for a backup; it opens as this keystore does. */
+  copyTo(dir: string): Promise<void>;
   /** Zeroes the master key in memory. */
   close(): Promise<void>;
 }
-
-type Kdf =
-  | {
-      readonly name: 'argon2id';
-      readonly memoryKiB: number;
-      readonly passes: number;
-      readonly salt: Uint8Array;
-    }
-  | { readonly name: 'key-file'; readonly salt: Uint8Array };
 
 /** Makes a new keystore in `dir`; throws `storage.keystore_exists` if there is one. */
 export async function createKeystore(
@@ -159,6 +141,10 @@ class OpenKeystore implements Keystore {
     return lockMaster(this.#store, this.#master, unlock, this.#random);
   }
 
+  copyTo(dir: string): Promise<void> {
+    return this.#store.copyTo(dir);
+  }
+
   async close(): Promise<void> {
     await this.#store.close();
     this.#master.fill(0);
@@ -213,17 +199,10 @@ async function lockMaster(
   unlock: Unlock,
   random: Random,
 ): Promise<void> {
-  const salt = random(16);
-  const kdf: Kdf =
-    'passphrase' in unlock
-      ? { name: 'argon2id', memoryKiB: ARGON2_MEMORY_KIB, passes: ARGON2_PASSES, salt }
-      : { name: 'key-file', salt };
+  const kdf = newKdf(unlock, random);
   const pepper = await unlockingKey(kdf, unlock);
-  const row = encodeCbor({ v: 1, ...kdf });
-  await store.put(
-    [{ key: MASTER_ROW, bytes: master, pepper }],
-    [{ table: 'meta', key: KDF_ROW, value: row }],
-  );
+  const value = encodeKdf(kdf);
+  await store.put([{ key: MASTER_ROW, bytes: master, pepper }], [{ table: 'meta', key: KDF_ROW, value }]);
   pepper.fill(0);
 }
 
@@ -233,54 +212,4 @@ async function openMaster(store: ErasableStore, kdf: Kdf, unlock: Unlock): Promi
   pepper.fill(0);
   if (master === undefined) throw storageError('storage.keystore_malformed', 'the master key is missing');
   return master;
-}
-
-async function unlockingKey(kdf: Kdf, unlock: Unlock): Promise<Uint8Array> {
-  if (kdf.name === 'argon2id' && 'passphrase' in unlock) {
-    if (unlock.passphrase === '') throw storageError('storage.keystore_locked', 'the passphrase is empty');
-    return argon2id({
-      password: unlock.passphrase.normalize('NFC'),
-      salt: kdf.salt,
-      memorySize: kdf.memoryKiB,
-      iterations: kdf.passes,
-      parallelism: 1,
-      hashLength: 32,
-      outputType: 'binary',
-    });
-  }
-  if (kdf.name === 'key-file' && 'keyFile' in unlock) {
-    if (unlock.keyFile.length < KEY_FILE_BYTES_MIN) {
-      throw storageError('storage.keystore_locked', `a key file has at least ${KEY_FILE_BYTES_MIN} bytes`);
-    }
-    return hkdfSha256(unlock.keyFile, kdf.salt, 'hippocrypt/keystore/1', 32);
-  }
-  const wanted = kdf.name === 'argon2id' ? 'a passphrase' : 'a key file';
-  throw storageError('storage.keystore_locked', `this keystore opens with ${wanted}`);
-}
-
-function parseKdf(row: Uint8Array): Kdf {
-  const value = decodeKdf(row);
-  if (typeof value === 'object' && value !== null && 'v' in value && value.v === 1 && 'name' in value) {
-    const salt = 'salt' in value && value.salt instanceof Uint8Array ? value.salt : undefined;
-    if (value.name === 'key-file' && salt) return { name: 'key-file', salt };
-    if (value.name === 'argon2id' && salt && 'memoryKiB' in value && 'passes' in value) {
-      const { memoryKiB, passes } = value;
-      if (isWithin(memoryKiB, 8, ARGON2_MEMORY_KIB_MAX) && isWithin(passes, 1, ARGON2_PASSES_MAX)) {
-        return { name: 'argon2id', memoryKiB, passes, salt };
-      }
-    }
-  }
-  throw storageError('storage.keystore_malformed', 'expected version 1 with known key derivation parameters');
-}
-
-function decodeKdf(row: Uint8Array): unknown {
-  try {
-    return decodeCbor(row);
-  } catch (cause) {
-    throw storageError('storage.keystore_malformed', 'the key derivation parameters are torn', { cause });
-  }
-}
-
-function isWithin(value: unknown, least: number, most: number): value is number {
-  return typeof value === 'number' && Number.isInteger(value) && value >= least && value <= most;
 }

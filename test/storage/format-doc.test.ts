@@ -1,10 +1,10 @@
 /** docs/format/storage.md is read by these tests: what it shows is what the code writes. */
 import { createDecipheriv, hkdfSync } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { fromHex, toHex, utf8 } from '../../src/codec/bytes.ts';
 import { openErasable } from '../../src/storage/erasable.ts';
-import { openEmbeddedStore, STORAGE_ERRORS } from '../../src/storage/index.ts';
+import { openEmbeddedStore, replicasFor, STORAGE_ERRORS } from '../../src/storage/index.ts';
 import { closing, collectBytes, temporaryDirectory } from './support.ts';
 
 const doc = readFileSync(new URL('../../docs/format/storage.md', import.meta.url), 'utf8');
@@ -36,21 +36,21 @@ describe('docs/format/storage.md', () => {
     expect(opened.toString()).toBe('header');
   });
 
-  test('every code that storage throws has a meaning, and every code thrown is in the table', () => {
-    const sources = [
-      'environment',
-      'embedded',
-      'keystore',
-      'cid',
-      'car',
-      'dag',
-      'headers',
-      'unixfs-read',
-    ].map((name) => readFileSync(new URL(`../../src/storage/${name}.ts`, import.meta.url), 'utf8'));
-    const thrown = sources.flatMap((text) =>
-      [...text.matchAll(/'(storage\.[a-z_]+)'/g)].map(([, code]) => code),
+  test('the replicas of the example are those that every node computes', () => {
+    const replicas = replicasFor(cid, ['north', 'south', 'east', 'west'], 2);
+    expect(doc).toContain(`    ${replicas.join(', ')}\n`);
+  });
+
+  test('every code that storage throws has a meaning in the table', () => {
+    const folder = new URL('../../src/storage/', import.meta.url);
+    const sources = readdirSync(folder).filter((name) => name !== 'errors.ts');
+    const thrown = sources.flatMap((name) =>
+      [...readFileSync(new URL(name, folder), 'utf8').matchAll(/'(storage\.[a-z_]+)'/g)].map(
+        ([, code]) => code,
+      ),
     );
-    expect(thrown.length).toBeGreaterThan(10);
+    expect(new Set(thrown).size).toBeGreaterThan(20);
     for (const code of thrown) expect(STORAGE_ERRORS).toHaveProperty([code]);
+    for (const code of Object.keys(STORAGE_ERRORS)) expect(thrown).toContain(code);
   });
 });
