@@ -40,25 +40,29 @@ export type StateChild =
 /** Sixteen places. */
 export type StateNode = readonly (StateChild | undefined)[];
 
-const prefix = (tag: string): Uint8Array => concat(Uint8Array.of(tag.length), utf8(tag));
-const KEY_TAG = prefix(DOMAIN.stateKey);
-const VALUE_TAG = prefix(DOMAIN.stateLeaf);
-const NODE_TAG = prefix(DOMAIN.stateNode);
+/** Filled and hashed within one call; never handed out. Larger strings take one of their own. */
+const scratch = new Uint8Array(4096);
+
+/** `taggedHash` for one tag, without a new array for every node. */
+function hasher(tag: string): (bytes: Uint8Array) => Uint8Array {
+  const prefix = concat(Uint8Array.of(tag.length), utf8(tag));
+  return (bytes) => {
+    const length = prefix.length + bytes.length;
+    if (length > scratch.length) return digest(concat(prefix, bytes));
+    scratch.set(prefix);
+    scratch.set(bytes, prefix.length);
+    return digest(scratch.subarray(0, length));
+  };
+}
 
 /** Where a key stands in the tree. */
-export function stateKeyHash(key: Uint8Array): Uint8Array {
-  return digest(concat(KEY_TAG, key));
-}
+export const stateKeyHash: (key: Uint8Array) => Uint8Array = hasher(DOMAIN.stateKey);
 
 /** What a leaf says of its value. */
-export function stateValueHash(value: Uint8Array): Uint8Array {
-  return digest(concat(VALUE_TAG, value));
-}
+export const stateValueHash: (value: Uint8Array) => Uint8Array = hasher(DOMAIN.stateLeaf);
 
 /** Hash of a node's bytes; of the root node it is the state root. */
-export function stateNodeHash(bytes: Uint8Array): Uint8Array {
-  return digest(concat(NODE_TAG, bytes));
-}
+export const stateNodeHash: (bytes: Uint8Array) => Uint8Array = hasher(DOMAIN.stateNode);
 
 /** Bytes of a node without children: the root of an empty state. */
 export const EMPTY_NODE: Uint8Array = new Uint8Array(4);

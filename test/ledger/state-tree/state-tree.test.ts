@@ -2,6 +2,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { concat, toHex, u32be, utf8 } from '../../../src/codec/bytes.ts';
+import { DOMAIN } from '../../../src/codec/domains.ts';
+import { taggedHash } from '../../../src/codec/hash.ts';
 import { type KvOp, MemoryStore, overlay } from '../../../src/ledger/ports.ts';
 import {
   decodeStateProof,
@@ -224,6 +226,17 @@ describe('proofs', () => {
     expect(() => decodeStateProof(encodeStateProof(Array(65).fill(new Uint8Array(4))))).toThrow(
       'state proof',
     );
+  });
+});
+
+describe('hashes', () => {
+  test('are the tagged hashes of the format, for short and long strings alike', () => {
+    for (const length of [0, 1, 32, 1028, 4070, 4071, 4072, 4073, 4096, 100_000]) {
+      const bytes = new Uint8Array(length).fill(length % 251);
+      expect(toHex(stateKeyHash(bytes))).toBe(toHex(taggedHash(DOMAIN.stateKey, bytes)));
+      expect(toHex(stateValueHash(bytes))).toBe(toHex(taggedHash(DOMAIN.stateLeaf, bytes)));
+      expect(toHex(stateNodeHash(bytes))).toBe(toHex(taggedHash(DOMAIN.stateNode, bytes)));
+    }
   });
 });
 
