@@ -7,6 +7,7 @@
  * Liveness needs partial synchrony; safety needs at most f faulty validators. Inputs must carry verified messages.
  */
 import { type Chain, leaderOf } from '../chain.ts';
+import { invariant } from '../errors.ts';
 import {
   CENSOR_TIMEOUTS,
   HEARTBEAT_MS,
@@ -36,6 +37,7 @@ import {
   type Welcome,
 } from '../wire/messages.ts';
 import { BootGate, PeerMemory } from './boot.ts';
+import { type Candidate, OpenHeight } from './open-height.ts';
 import { type Admission, RequestPool } from './pool.ts';
 import {
   checkNewView,
@@ -60,53 +62,7 @@ import {
   type WalRecord,
   type Weakening,
 } from './types.ts';
-import { signatures, VoteTable } from './votes.ts';
-
-/** A proposal of a view on its way to acceptance, with the message that carried it. */
-interface Candidate {
-  readonly view: number;
-  readonly message: PrePrepare | NewView;
-  readonly mode: ProposalMode;
-}
-
-/** Everything about the open height. Dropped as a whole when the height is decided. */
-class OpenHeight {
-  readonly height: number;
-  readonly openedAt: number;
-  view = 0;
-  /** True from sending VIEW-CHANGE(view) until a NEW-VIEW for `view` is accepted. */
-  changing = false;
-  viewSince: number;
-  /** When q VIEW-CHANGEs for `view` or higher were first held. */
-  quorumSince: number | undefined;
-  heartbeatSince: number | undefined;
-  /** Examined but not yet accepted. */
-  candidate: Candidate | undefined;
-  /** Accepted: validated and handed to the WAL. */
-  accepted: Candidate | undefined;
-  building = false;
-  locked: PreparedCertificate | undefined;
-  ownViewChange: ViewChange | undefined;
-  ownPrepare: Prepare | undefined;
-  ownCommit: Commit | undefined;
-  decided: QuorumCertificate | undefined;
-  /** A certificate whose block is still missing or unexecuted. */
-  awaited: QuorumCertificate | undefined;
-  handedOver = false;
-  readonly leading = new VoteTable();
-  readonly prepares = new VoteTable<Prepare>();
-  readonly commits = new VoteTable<Commit>();
-  readonly viewChanges = new Map<number, ViewChange>();
-  readonly proposals = new Map<Hash, Proposal>();
-  readonly verdicts = new Map<Hash, Verdict>();
-  readonly examining = new Set<string>();
-
-  constructor(height: number, now: number) {
-    this.height = height;
-    this.openedAt = now;
-    this.viewSince = now;
-  }
-}
+import { signatures } from './votes.ts';
 
 /** One proposal may be under examination twice: as a candidate, and with a fetched certificate. */
 function examinationKey(hash: Hash, certified: boolean): string {
@@ -118,7 +74,7 @@ export class Replica {
   readonly #weaken: Weakening;
   readonly #pool = new RequestPool();
   readonly #memory = new PeerMemory();
-  readonly #boot: BootGate;
+  #boot: BootGate;
   readonly #peerHeights = new Map<PeerId, number>();
   readonly #fetched = new Map<number, { block: Block; from: PeerId }>();
   #chain: Chain;
@@ -168,6 +124,17 @@ export class Replica {
 
   get changingView(): boolean {
     return this.#open.changing;
+  }
+
+  /** Hash of the proposal accepted in the current view, if there is one. */
+  get accepted(): Hash | undefined {
+    const { accepted, view } = this.#open;
+    return accepted?.view === view ? accepted.message.digest : undefined;
+  }
+
+  /** View of the highest prepared certificate held, or -1. */
+  get lockedView(): number {
+    return this.#open.locked?.view ?? -1;
   }
 
   get halted(): boolean {
@@ -266,6 +233,36 @@ export class Replica {
     const effects = this.#effects;
     this.#effects = [];
     return effects;
+  }
+
+  /**
+   * A copy that goes its own way from here; for searches over all schedules. Nothing may be waiting for the disk,
+   * and pool and peers' heights start empty.
+   */
+  fork(): Replica {
+    invariant(this.#waitingForDisk.length === 0, 'a replica is forked only when everything is durable');
+    const copy = new Replica(this.#options);
+    copy.#chain = this.#chain;
+    copy.#index = this.#index;
+    copy.#open = this.#open.copy();
+    copy.#boot = this.#boot;
+    copy.#now = this.#now;
+    copy.#clock = this.#clock;
+    copy.#started = this.#started;
+    copy.#halted = this.#halted;
+    copy.#token = this.#token;
+    copy.#helloDeadline = this.#helloDeadline;
+    copy.#nextResend = this.#nextResend;
+    copy.#nextStatus = this.#nextStatus;
+    copy.#committedHeight = this.#committedHeight;
+    copy.#forwardedTo = this.#forwardedTo;
+    return copy;
+  }
+
+  /** The safety state of the open height as text: equal text, equal future votes. */
+  digest(): string {
+    const leads = (view: number): boolean => leaderOf(this.#chain, view) === this.#index;
+    return `${this.#chain.height} ${this.#chain.headHash} ${this.#open.digest(leads)}`;
   }
 
   #dispatch(input: Input): void {

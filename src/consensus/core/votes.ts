@@ -35,6 +35,13 @@ export class VoteTable<V extends Signed = Signed> {
     return out.sort((a, b) => a.sender - b.sender);
   }
 
+  /** An independent copy; votes are immutable and shared. */
+  copy(): VoteTable<V> {
+    const copy = new VoteTable<V>();
+    for (const [view, bySender] of this.#views) copy.#views.set(view, new Map(bySender));
+    return copy;
+  }
+
   /** Every vote held. */
   *all(): Generator<V> {
     for (const bySender of this.#views.values()) yield* bySender.values();

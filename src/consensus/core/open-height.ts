@@ -1,0 +1,93 @@
+/** The open height of a replica: everything that is dropped as a whole when the height is decided. */
+import type { Hash } from '../wire/bytes.ts';
+import type {
+  Commit,
+  NewView,
+  PrePrepare,
+  Prepare,
+  PreparedCertificate,
+  Proposal,
+  QuorumCertificate,
+  ViewChange,
+} from '../wire/messages.ts';
+import type { ProposalMode, Verdict } from './types.ts';
+import { VoteTable } from './votes.ts';
+
+/** A proposal of a view on its way to acceptance, with the message that carried it. */
+export interface Candidate {
+  readonly view: number;
+  readonly message: PrePrepare | NewView;
+  readonly mode: ProposalMode;
+}
+
+/** Everything about the open height. Dropped as a whole when the height is decided. */
+export class OpenHeight {
+  readonly height: number;
+  readonly openedAt: number;
+  view = 0;
+  /** True from sending VIEW-CHANGE(view) until a NEW-VIEW for `view` is accepted. */
+  changing = false;
+  viewSince: number;
+  /** When q VIEW-CHANGEs for `view` or higher were first held. */
+  quorumSince: number | undefined;
+  heartbeatSince: number | undefined;
+  /** Examined but not yet accepted. */
+  candidate: Candidate | undefined;
+  /** Accepted: validated and handed to the WAL. */
+  accepted: Candidate | undefined;
+  building = false;
+  locked: PreparedCertificate | undefined;
+  ownViewChange: ViewChange | undefined;
+  ownPrepare: Prepare | undefined;
+  ownCommit: Commit | undefined;
+  decided: QuorumCertificate | undefined;
+  /** A certificate whose block is still missing or unexecuted. */
+  awaited: QuorumCertificate | undefined;
+  handedOver = false;
+  readonly leading = new VoteTable();
+  readonly prepares = new VoteTable<Prepare>();
+  readonly commits = new VoteTable<Commit>();
+  readonly viewChanges = new Map<number, ViewChange>();
+  readonly proposals = new Map<Hash, Proposal>();
+  readonly verdicts = new Map<Hash, Verdict>();
+  readonly examining = new Set<string>();
+
+  constructor(height: number, now: number) {
+    this.height = height;
+    this.openedAt = now;
+    this.viewSince = now;
+  }
+
+  /** An independent copy; messages and proposals are immutable and shared. */
+  copy(): OpenHeight {
+    return Object.assign(new OpenHeight(this.height, this.openedAt), this, {
+      leading: this.leading.copy(),
+      prepares: this.prepares.copy(),
+      commits: this.commits.copy(),
+      viewChanges: new Map(this.viewChanges),
+      proposals: new Map(this.proposals),
+      verdicts: new Map(this.verdicts),
+      examining: new Set(this.examining),
+    });
+  }
+
+  /** What later votes depend on, as text; VIEW-CHANGEs matter in views that this replica leads. */
+  digest(leads: (view: number) => boolean): string {
+    const changes = [...this.viewChanges.values()]
+      .filter((change) => leads(change.view))
+      .map((change) => `${change.sender}:${change.view}:${change.prepared?.view}:${change.prepared?.hash}`)
+      .sort();
+    return [
+      this.view,
+      this.changing,
+      this.accepted?.view,
+      this.accepted?.message.digest,
+      this.locked?.view,
+      this.locked?.hash,
+      this.ownPrepare?.view,
+      this.ownCommit?.view,
+      this.ownViewChange?.view,
+      ...changes,
+    ].join(' ');
+  }
+}
