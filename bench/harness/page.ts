@@ -1,0 +1,3 @@
+export function renderPage(..._a: unknown[]): string {
+  return '';
+}

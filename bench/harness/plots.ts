@@ -1,0 +1,3 @@
+export async function drawPlots(_rows: unknown): Promise<{ name: string; svg: string }[]> {
+  return [];
+}
