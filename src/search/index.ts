@@ -4,8 +4,18 @@
  */
 
 export { type BuiltSegment, buildSegment, type SecretList, type SegmentInput } from './build.ts';
+export { COUNT_ROUNDED_TO, COUNT_SUPPRESSED_BELOW, suppressedCount } from './counts.ts';
 export { SEARCH_ERRORS, type SearchErrorCode } from './errors.ts';
 export { type FieldValue, keywordsOf, type RecordKeywords, recordKeywords } from './extract.ts';
+export {
+  type EvaluationRequest,
+  type FederatedQuery,
+  type FederatedResult,
+  FederatedSearch,
+  type FederationPorts,
+  type FieldEpochName,
+  type Outcome,
+} from './federated.ts';
 export {
   DEFAULT_BUDGET,
   decodeFieldRegistry,
