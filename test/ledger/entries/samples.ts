@@ -85,7 +85,7 @@ export const SAMPLES: { readonly [K in keyof EntryBodies]: EntryBodies[K] } = {
     blindedHash: bytesOf('blinded'),
     purpose: 'research',
   },
-  IndexCommit: { seq: 0, manifestHash: bytesOf('manifest'), covered: 1 },
+  IndexCommit: { seq: 1, manifestHash: bytesOf('manifest'), covered: 1 },
   Stored: { cids: [CID] },
   Destroyed: { record: recordOf('a'), kinds: ['header', 'payload', 'index'] },
   ShareEpoch: ceremony(),
