@@ -88,6 +88,7 @@ async function deliver(
         break;
       case 'blame':
         throw new CodedError('dkg.blamed', `${members[effect.dealer - 1].id}: ${effect.reason}`);
+      case 'left':
       case 'failed':
         throw new CodedError('dkg.failed', 'too few dealers are left: start the ceremony again');
       case 'done':

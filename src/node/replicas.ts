@@ -20,7 +20,9 @@ const MANIFESTS = 'manifests';
 const PAYLOAD_BYTES_MAX = 48 * 1024 * 1024;
 const FETCH_TIMEOUT_MS = 20_000;
 /** Pause after a custodian could not be reached, doubled up to the second value. */
-const RETRY_MS = 500;
+const RETRY_MS = 100;
+/** Failures are told once the pause has grown beyond this. */
+const RETRY_MS_TOLD = 1_000;
 const RETRY_MS_MAX = 30_000;
 
 export interface ReplicasOptions {
@@ -171,7 +173,8 @@ export class Replicas {
       await this.#fetchIndex(custodian);
     } catch (error) {
       if (this.#closed) return;
-      this.#options.onError('replica.failed', error);
+      // The custodian's own manifest may be a block ahead of or behind this node's ledger: told only if it lasts.
+      if (retryMs > RETRY_MS_TOLD) this.#options.onError('replica.failed', error);
       await new Promise<void>((resolve) => {
         const timer = setTimeout(() => {
           this.#retries.delete(timer);
