@@ -104,6 +104,37 @@ describe('a key', () => {
     }
   });
 
+  test('that leaves an attribute out does not make `!=` and `not` forget it', async () => {
+    const ledger = await open();
+    const set = (role: string, until: number | null = null) =>
+      ledger.put(operator, 'AttributeSet', {
+        subject: subjectOf('ada'),
+        attribute: `alder/role:${role}`,
+        until,
+      });
+    const texts = [
+      'alder/role:doctor and alder/role != nurse',
+      'not alder/role:nurse',
+      'not alder/role in {nurse}',
+    ];
+    const records = texts.map((text, i) => recordItem(`ne${i}`, text));
+    await ledger.put('import', 'RecordPut', { records });
+    const all = (keyId: Uint8Array, generation: number): EntryBodies['Access'] => ({
+      keyId,
+      generation,
+      records: texts.map((_, i) => ({ record: recordOf(`ne${i}`), version: 0 })),
+      purpose: 'treatment',
+    });
+    const alone = await ledger.key('ada', ['alder/role:doctor']);
+    expect(await ask(ledger, 'ada', all(alone, 0))).toEqual(['ok', 'ok', 'ok']);
+    await set('nurse', ledger.time + 10 * MINUTE_MS);
+    const silent = await ledger.key('ada', ['alder/role:doctor']);
+    expect(await ask(ledger, 'ada', all(silent, 1))).toEqual(['policy', 'policy', 'policy']);
+    // It stands against them for the generation, also after it ran out: the key still says what it said.
+    ledger.time += 20 * MINUTE_MS;
+    expect(await ask(ledger, 'ada', all(silent, 1))).toEqual(['policy', 'policy', 'policy']);
+  });
+
   test('carries no rights', async () => {
     const ledger = await open();
     const attributes = ['alder/right:operator'];
