@@ -4,17 +4,17 @@
  * Formats: docs/format/abe.md and docs/format/policy.md. What holds under which assumptions: SECURITY.md.
  */
 
-export {
-  type DkgBlame,
-  type DkgConfig,
-  type DkgEffect,
-  type DkgInput,
-  type DkgResult,
-  type DkgState,
-  type DkgStep,
-  startDkg,
-  stepDkg,
-} from './dkg/ceremony.ts';
+export { startDkg, stepDkg } from './dkg/ceremony.ts';
+export type {
+  DkgBlame,
+  DkgConfig,
+  DkgEffect,
+  DkgInput,
+  DkgPhase,
+  DkgResult,
+  DkgState,
+  DkgStep,
+} from './dkg/types.ts';
 export { ABE_ERROR, type AbeErrorCode } from './errors.ts';
 export { openGroup } from './group/index.ts';
 export type { BackendName, G1, G2, Group, GT, SecretScalar } from './group/types.ts';

@@ -90,6 +90,7 @@ export function openDealing(
 
 /** e(g1,g2)^f(x) from the commitments, by Horner's rule in the exponent. */
 export function commitmentAt(group: Group, { commitments }: Dealing, x: number): GT {
+  if (x === 0) return commitments[0];
   let value = commitments[commitments.length - 1];
   for (let k = commitments.length - 2; k >= 0; k--) {
     value = group.mulGT(group.powGT(value, BigInt(x)), commitments[k]);

@@ -2,7 +2,7 @@
  * The master public key E = e(g1, g2)^alpha. Its hash covers suite and E only, never n, t or the E_i, so that
  * a refresh or resharing leaves every header and key valid in form (abe-security: header binding).
  */
-import { concat } from '../../codec/bytes.ts';
+import { concat, toHex } from '../../codec/bytes.ts';
 import { encodeCbor } from '../../codec/cbor.ts';
 import { CodedError } from '../../codec/errors.ts';
 import { taggedHash } from '../../codec/hash.ts';
@@ -30,17 +30,28 @@ function malformed(expected: string, cause?: unknown): never {
   throw new CodedError(ABE_ERROR.parametersMalformed, `expected ${expected}`, { cause });
 }
 
+/** Master public keys remembered for each group, so that all who decode one share its tables. */
+const KNOWN_MAX = 8;
+const known = new WeakMap<Group, Map<string, MasterPublicKey>>();
+
 /**
  * The master public key over `E`, with fixed-base tables for E and H(b) (about 0.1 s and 6 MiB the first time).
  * Throws `abe.parameters_malformed` for the identity, under which every header would be open to all.
  */
 export function masterPublicKey(group: Group, E: GT): MasterPublicKey {
-  if (group.equalGT(E, group.powGT(group.gt, 0n))) malformed('a master public key that is not the identity');
   const bytes = group.encodeGT(E);
+  const hash = taggedHash(ABE_DOMAIN.mpkHash, Uint8Array.of(SUITE), bytes);
+  const ofGroup = known.get(group) ?? new Map<string, MasterPublicKey>();
+  known.set(group, ofGroup);
+  const present = ofGroup.get(toHex(hash));
+  if (present !== undefined) return present;
+  if (group.equalGT(E, group.powGT(group.gt, 0n))) malformed('a master public key that is not the identity');
   group.prepare(E);
   group.prepare(group.hashToG1(bLeaf()));
-  const hash = taggedHash(ABE_DOMAIN.mpkHash, Uint8Array.of(SUITE), bytes);
-  return Object.freeze({ suite: SUITE, E, bytes, hash });
+  const mpk: MasterPublicKey = Object.freeze({ suite: SUITE, E, bytes, hash });
+  if (ofGroup.size >= KNOWN_MAX) ofGroup.clear();
+  ofGroup.set(toHex(hash), mpk);
+  return mpk;
 }
 
 /** Canonical bytes: dag-cbor [format, suite, E]. */
