@@ -51,7 +51,7 @@ describe('attribute texts', () => {
           expect(parseAttribute(printAttribute(attribute))).toEqual(attribute);
         }
       }),
-      { seed: 6, numRuns: 200 },
+      { numRuns: 200 },
     );
   });
 
@@ -99,7 +99,7 @@ describe('the leaves of a key', () => {
         for (let i = 1; i < made.length; i++) expect(compareBytes(made[i - 1], made[i])).toBeLessThan(0);
         expect(attributeLeaves([...attributes, ...attributes].reverse(), registry)).toEqual(made);
       }),
-      { seed: 7, numRuns: 200 },
+      { numRuns: 200 },
     );
   });
 
@@ -169,7 +169,7 @@ describe('what a key leaves out does not read as "has it not"', () => {
           if (opens) expect(evaluatePolicy(policy, all, registry)).toBe(true);
         },
       ),
-      { seed: 15, numRuns: 500 },
+      { numRuns: 500 },
     );
   });
 });
@@ -205,7 +205,7 @@ describe('generations', () => {
           evaluatePolicy(policy, after, registry),
         );
       }),
-      { seed: 8, numRuns: 300 },
+      { numRuns: 300 },
     );
   });
 
