@@ -3,12 +3,13 @@
  *
  * Settings that matter (lmdb 3.5.6): `overlappingSync: false`, so that a resolved write is on disk and not only
  * visible; `encoding: 'binary'`, since the default is msgpack; a large map, so that it is never remapped under a
- * reader. Each write is a child transaction with a synchronous callback: an asynchronous one that throws does
+ * reader; `eventTurnBatching: false, since a failed commit of such a batch rejects a promise that nobody holds. Each write is a child transaction with a synchronous callback: an asynchronous one that throws does
  * not roll back, and a plain transaction shares its fate with unrelated writes of the same moment.
  * One thread owns an environment. Network file systems are not supported.
  */
 import { closeSync, fsyncSync, openSync } from 'node:fs';
 import { type Database, open, type RootDatabase } from 'lmdb';
+import type { CodedError } from '../codec/errors.ts';
 import { lockDirectory } from './directory-lock.ts';
 import { storageError, wrapStorageFailure } from './errors.ts';
 import { type FreeSpaceProbe, fileSystemProbe, requireSpace } from './free-space.ts';
@@ -18,6 +19,8 @@ import type { KvOp, KvRange, KvStore } from './kv.ts';
 export const KEY_BYTES_MAX = 1978;
 /** Virtual address space, not disk: beyond what one node will hold. */
 const MAP_BYTES = 256 * 2 ** 30;
+/** Below this a disk that refused a write was full: LMDB's largest single write is about this long. */
+const FULL_BYTES = 2 ** 20;
 /** LMDB rewrites the path to the root for each touched leaf; this is the worst case for one small value. */
 const PAGE_COST_BYTES = 4096;
 
@@ -51,11 +54,16 @@ type Table = Database<Uint8Array, Uint8Array>;
 export function openEnvironment(dir: string, options: EnvironmentOptions): Environment {
   const lock = lockDirectory(dir);
   try {
+    // LMDB maps its reader table when it opens; without room for it the process would die of SIGBUS.
+    if (fileSystemProbe(lock.dir)() < FULL_BYTES) {
+      throw storageError('storage.full', 'the disk is full; free space before opening the environment');
+    }
     const root = open<Uint8Array, Uint8Array>(lock.dir, {
       noSubdir: false,
       encoding: 'binary',
       keyEncoding: 'binary',
       overlappingSync: false,
+      eventTurnBatching: false,
       cache: false,
       mapSize: MAP_BYTES,
       maxDbs: options.tables.length + 1,
@@ -174,9 +182,17 @@ class LmdbEnvironment implements Environment {
         }
       });
     } catch (cause) {
-      this.#state = this.#state === 'open' ? 'failed' : this.#state;
-      throw wrapStorageFailure(cause, 'committing to the environment');
+      if (this.#state === 'open') this.#state = 'failed';
+      throw await this.#commitFailure(cause);
     }
+  }
+
+  /** lmdb says EIO for a write cut short by a full disk, so the disk is asked (not the injected probe). */
+  async #commitFailure(cause: unknown): Promise<CodedError> {
+    const reason = await commitError(cause);
+    const isFull = fileSystemProbe(this.dir)() < FULL_BYTES;
+    if (!isFull) return wrapStorageFailure(reason, 'committing to the environment');
+    return storageError('storage.full', 'the disk is full; free space, then reopen', { cause: reason });
   }
 
   #requireOpen(): void {
@@ -200,6 +216,17 @@ function flushNow(dir: string): void {
     fsyncSync(handle);
   } finally {
     closeSync(handle);
+  }
+}
+
+/** lmdb hangs the reason of a failed commit on the error as a promise that rejects with it. */
+async function commitError(cause: unknown): Promise<unknown> {
+  if (!(cause instanceof Error) || !('commitError' in cause)) return cause;
+  try {
+    await cause.commitError;
+    return cause;
+  } catch (reason) {
+    return reason;
   }
 }
 
