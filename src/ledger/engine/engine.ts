@@ -24,10 +24,10 @@ import { LogTree } from '../log/index.ts';
 import {
   type AppliedLeaf,
   applyGenesis,
-  applyTransaction,
   type ChainState,
   type Culprit,
   checkEnvelope,
+  checkTransaction,
   type MachineHost,
   Overlay,
   STATE,
@@ -475,16 +475,14 @@ export class LedgerEngine {
     return { store: this.#store, view: this.#state, tree: this.#tree, host: this.#host };
   }
 
-  /** Runs the request on a throw-away overlay; throws what it is refused with. */
+  /** Puts the request to the rules on a throw-away overlay; throws what it would be refused with. */
   #dryRun(request: ParsedRequest): void {
     const { height, time, size } = this.#tip;
-    const state = new Overlay(this.#state);
     // An idle chain's last block may be half a minute old: whether the end lies too far ahead, the block decides.
     const { expiresAt } = request.transaction;
     const at = Math.max(time + 1, expiresAt - EXPIRY_AHEAD_MS_MAX);
     const block = { height: height + 1, time: expiresAt > time ? at : time + 1, firstIndex: size };
-    const outcome = applyTransaction(state, request, block, this.#host);
-    if (!outcome.ok) throw new CodedError(outcome.code, outcome.message);
+    checkTransaction(this.#state, request, block, this.#host);
   }
 
   #execute(

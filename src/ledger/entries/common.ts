@@ -13,26 +13,26 @@ export const time = integer(0, 8_640_000_000_000_000);
 export const count = integer(0);
 
 /** An attribute as it is printed; it stands in a state key, whose bytes are bounded. */
-export const attributeText: Decode<string> = (value, path) =>
+export const attributeText: Decode<string> = (value, field) =>
   typeof value === 'string' && value !== '' && utf8(value).length <= ATTRIBUTE_BYTES_MAX
     ? value
-    : malformed(path, `an attribute of at most ${ATTRIBUTE_BYTES_MAX} bytes`);
+    : malformed(field, `an attribute of at most ${ATTRIBUTE_BYTES_MAX} bytes`);
 
 export const policyBytes = bytesBetween(1, POLICY_BYTES_MAX);
 /** CID version 1 in base32. */
 export const cidText = text(8, CID_CHARS_MAX, /^b[a-z2-7]+$/);
 export const urlText = text(1, URL_CHARS_MAX, /^https?:\/\/[\x21-\x7e]+$/);
 
-export const member: Decode<string> = (value, path) => {
-  if (typeof value !== 'string') malformed(path, 'a member id');
+export const member: Decode<string> = (value, field) => {
+  if (typeof value !== 'string') malformed(field, 'a member id');
   return memberId(value);
 };
 
 /** A subject's public key; its bytes are checked for order by the state machine, where it is registered. */
-export const publicKey: Decode<PublicKey> = (value, path) => {
-  const key = map<PublicKey>({ alg: oneOf('ed25519', 'p256'), key: bytesBetween(32, 33) })(value, path);
+export const publicKey: Decode<PublicKey> = (value, field) => {
+  const key = map<PublicKey>({ alg: oneOf('ed25519', 'p256'), key: bytesBetween(32, 33) })(value, field);
   if (key.key.length !== (key.alg === 'ed25519' ? 32 : 33)) {
-    malformed(`${path}.key`, key.alg === 'ed25519' ? '32 bytes' : '33 bytes');
+    malformed('key', key.alg === 'ed25519' ? '32 bytes' : '33 bytes');
   }
   return key;
 };

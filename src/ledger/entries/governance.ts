@@ -59,7 +59,7 @@ export interface Evidence {
   readonly evidence: Uint8Array;
 }
 
-export const shareEpoch: Decode<ShareEpoch> = (value, path) => {
+export const shareEpoch: Decode<ShareEpoch> = (value, field) => {
   const body = map<ShareEpoch>({
     shareEpoch: count,
     threshold: integer(1, MEMBERS_MAX),
@@ -67,8 +67,8 @@ export const shareEpoch: Decode<ShareEpoch> = (value, path) => {
     mpk: bytesBetween(1, GROUP_ELEMENT_BYTES_MAX),
     commitments: list(bytesBetween(1, GROUP_ELEMENT_BYTES_MAX), 1, MEMBERS_MAX),
     transcript: bytes32,
-  })(value, path);
-  if (body.commitments.length !== body.members.length) malformed(path, 'one commitment for each member');
+  })(value, field);
+  if (body.commitments.length !== body.members.length) malformed(field, 'one commitment for each member');
   return body;
 };
 
@@ -78,9 +78,9 @@ const admission: Decode<Admission> = map<Admission>({
   proof: bytes64,
 });
 
-const reconfig: Decode<Reconfig> = (value, path) => {
-  const body = map<Reconfig>({ add: nullable(admission), remove: nullable(member) })(value, path);
-  if ((body.add === null) === (body.remove === null)) malformed(path, 'either add or remove');
+const reconfig: Decode<Reconfig> = (value, field) => {
+  const body = map<Reconfig>({ add: nullable(admission), remove: nullable(member) })(value, field);
+  if ((body.add === null) === (body.remove === null)) malformed(field, 'either add or remove');
   return body;
 };
 
@@ -92,18 +92,17 @@ const head = map<{ kind: Proposal['kind']; body: unknown; until: number }>({
   until: time,
 });
 
-export const proposal: Decode<Proposal> = (value, path) => {
-  const { kind, body, until } = head(value, path);
-  const at = `${path}.body`;
+export const proposal: Decode<Proposal> = (value, field) => {
+  const { kind, body, until } = head(value, field);
   switch (kind) {
     case 'RegistryPut':
-      return { kind, body: registryPut(body, at), until };
+      return { kind, body: registryPut(body, 'body'), until };
     case 'AttributeSet':
-      return { kind, body: attributeSet(body, at), until };
+      return { kind, body: attributeSet(body, 'body'), until };
     case 'Reconfig':
-      return { kind, body: reconfig(body, at), until };
+      return { kind, body: reconfig(body, 'body'), until };
     case 'EligibilityClear':
-      return { kind, body: eligibilityClear(body, at), until };
+      return { kind, body: eligibilityClear(body, 'body'), until };
   }
 };
 

@@ -80,12 +80,12 @@ const fields = map<Leaf & { readonly v: 1 }>({
   height: count,
   index: count,
   time,
-  tx: (value, path) => (value instanceof Uint8Array ? value : malformed(path, 'bytes')),
+  tx: (value, field) => (value instanceof Uint8Array ? value : malformed(field, 'bytes')),
   item: integer(0, TRANSACTION_ITEMS_MAX - 1),
-  result: ((value, path) =>
+  result: ((value, field) =>
     typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Uint8Array)
       ? value
-      : malformed(path, 'a map')) as Decode<Readonly<Record<string, unknown>>>,
+      : malformed(field, 'a map')) as Decode<Readonly<Record<string, unknown>>>,
 });
 
 /** Throws `cbor.malformed` or `entry.malformed`. */

@@ -75,10 +75,10 @@ const policyChangeFields = map<PolicyChange>({
   commitment: nullable(bytes32),
 });
 
-export const policyChange: Decode<PolicyChange> = (value, path) => {
-  const body = policyChangeFields(value, path);
+export const policyChange: Decode<PolicyChange> = (value, field) => {
+  const body = policyChangeFields(value, field);
   const given = [body.cid, body.bytes, body.commitment].filter((part) => part !== null).length;
-  if (given !== 0 && given !== 3) malformed(path, 'cid, bytes and commitment all null or all given');
+  if (given !== 0 && given !== 3) malformed(field, 'cid, bytes and commitment all null or all given');
   return body;
 };
 

@@ -110,7 +110,7 @@ function decodeBodies<K extends EntryType>(type: K, body: unknown): readonly Ent
   if (body.length < 1 || body.length > TRANSACTION_ITEMS_MAX) {
     malformed('body', `a list of 1 to ${TRANSACTION_ITEMS_MAX}`);
   }
-  return body.map((one, i) => decode(one, `body[${i}]`));
+  return body.map((one) => decode(one, 'body'));
 }
 
 /** Id of a transaction: a hash of the signed bytes without the signature, which is not unique (32 bytes). */
@@ -132,22 +132,47 @@ export function signTransaction<K extends EntryType>(
   return { tx, sig: signer.sign(signedMessage(tx)) };
 }
 
+/** A map of two fields and the name of the first; then `tx` with its length, then this, then 64 bytes. */
+const REQUEST_HEAD = Uint8Array.of(0xa2, 0x62, 0x74, 0x78);
+const SIGNATURE_HEAD = Uint8Array.of(0x63, 0x73, 0x69, 0x67, 0x58, 0x40);
+const SIGNATURE_BYTES = 64;
+
 /** A request as the consensus carries it: canonical dag-cbor { tx, sig }. */
 export function encodeRequest(signed: SignedTransaction): Uint8Array {
   return encodeCbor({ tx: signed.tx, sig: signed.sig });
 }
 
 const request = map<SignedTransaction>({
-  tx: (value, path) => (value instanceof Uint8Array ? value : malformed(path, 'bytes')),
+  tx: (value, field) => (value instanceof Uint8Array ? value : malformed(field, 'bytes')),
   sig: bytes64,
 });
 
 /** Most bytes of a request: the transaction, the signature and what frames them. */
 export const REQUEST_BYTES_MAX: number = TRANSACTION_BYTES_MAX + 128;
 
+/**
+ * The two parts of a request whose transaction has 24 to 65,535 bytes, cut out where canonical encoding puts them;
+ * undefined for anything else, which the general decoder then judges. Copies, so that a request does not hold on
+ * to the batch that it came in.
+ */
+function cutRequest(bytes: Uint8Array): SignedTransaction | undefined {
+  const at = REQUEST_HEAD.length;
+  const isShort = bytes[at] === 0x58;
+  if (!isShort && bytes[at] !== 0x59) return undefined;
+  const length = isShort ? bytes[at + 1] : bytes[at + 1] * 256 + bytes[at + 2];
+  const start = at + (isShort ? 2 : 3);
+  const end = start + length;
+  const isCut =
+    bytes.length === end + SIGNATURE_HEAD.length + SIGNATURE_BYTES &&
+    length >= (isShort ? 24 : 256) &&
+    REQUEST_HEAD.every((byte, i) => bytes[i] === byte) &&
+    SIGNATURE_HEAD.every((byte, i) => bytes[end + i] === byte);
+  return isCut ? { tx: bytes.slice(start, end), sig: bytes.slice(-SIGNATURE_BYTES) } : undefined;
+}
+
 /** The request in `bytes` with its id. Throws as `decodeTransaction` does. */
 export function decodeRequest(bytes: Uint8Array): ParsedRequest {
-  const { tx, sig } = request(decodeCbor(bytes, REQUEST_BYTES_MAX), 'request');
+  const { tx, sig } = cutRequest(bytes) ?? request(decodeCbor(bytes, REQUEST_BYTES_MAX), 'request');
   const transaction = decodeTransaction(tx);
   return {
     tx,

@@ -130,12 +130,12 @@ export function applyBlock(
 }
 
 /** Executes one transaction in `state`, whose chain entry is of this block; a refused one is rolled back. */
-export function applyTransaction(
+function applyTransaction(
   state: Overlay,
   request: ParsedRequest,
   block: BlockContext,
   host: MachineHost,
-  meter: Meter = new Meter(),
+  meter: Meter,
 ): TransactionOutcome {
   const mark = state.mark();
   try {
@@ -152,16 +152,13 @@ export function applyTransaction(
 function execute(
   state: Overlay,
   request: ParsedRequest,
-  { height, time, firstIndex }: BlockContext,
+  block: BlockContext,
   host: MachineHost,
   meter: Meter,
 ): readonly AppliedLeaf[] {
   const { transaction } = request;
-  const chain = chainOf(state);
-  checkEnvelope(state, chain, request, time);
-  const signer = { id: request.subject, bytes: transaction.subject };
-  checkSigner(state, request, host);
-  const context: RuleContext = { state, signer, chain, host, height, time, meter };
+  const { height, time, firstIndex } = block;
+  const context = contextOf(state, request, block, host, meter);
   const leaves: AppliedLeaf[] = [];
   for (const item of transaction.bodies.keys()) {
     const { result, withId } = applyItem(context, transaction, item);
@@ -173,8 +170,37 @@ function execute(
     leaves.push({ leaf, bytes, id });
   }
   const { expiresAt } = transaction;
-  state.set(STATE.nonce(signer.id, request.nonce), { id: request.id, expiresAt, index: firstIndex });
+  state.set(STATE.nonce(request.subject, request.nonce), { id: request.id, expiresAt, index: firstIndex });
   return leaves;
+}
+
+/** Checks envelope and signature; gives what the rules need. */
+function contextOf(
+  state: Overlay,
+  request: ParsedRequest,
+  { height, time }: BlockContext,
+  host: MachineHost,
+  meter: Meter,
+): RuleContext {
+  const chain = chainOf(state);
+  checkEnvelope(state, chain, request, time);
+  checkSigner(state, request, host);
+  const signer = { id: request.subject, bytes: request.transaction.subject };
+  return { state, signer, chain, host, height, time, meter };
+}
+
+/**
+ * Throws the code that the transaction would be refused with in the next block on top of `view`. Costs what the
+ * rules cost; makes no leaf.
+ */
+export function checkTransaction(
+  view: StateView,
+  request: ParsedRequest,
+  block: BlockContext,
+  host: MachineHost,
+): void {
+  const context = contextOf(new Overlay(view), request, block, host, new Meter());
+  for (const item of request.transaction.bodies.keys()) applyItem(context, request.transaction, item);
 }
 
 function applyItem(context: RuleContext, transaction: Transaction, item: number) {

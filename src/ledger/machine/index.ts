@@ -2,11 +2,11 @@
 export {
   type AppliedLeaf,
   applyBlock,
-  applyTransaction,
   type BlockContext,
   type BlockOutcome,
   checkEnvelope,
   checkSigner,
+  checkTransaction,
   NONCE_SWEEP_MAX,
   type TransactionOutcome,
 } from './apply.ts';

@@ -211,6 +211,21 @@ describe('the transaction', () => {
     );
   });
 
+  it('a request of any size decodes to what was encoded, and only in canonical form', () => {
+    const bodyOf = (length: number) => ({ evidence: new Uint8Array(length) });
+    for (const length of [1, 20, 60, 95, 96, 97, 300, 65_000, bounds.EVIDENCE_BYTES_MAX]) {
+      const signed = signTransaction(signerOf('ada'), draft('Evidence', bodyOf(length)));
+      const request = encodeRequest(signed);
+      expect(request).toEqual(encodeCbor({ tx: signed.tx, sig: signed.sig }));
+      expect(decodeRequest(request)).toMatchObject(signed);
+    }
+    const { tx, sig } = signTransaction(signerOf('ada'), draft('Evidence', bodyOf(1)));
+    expect(tx.length).toBeLessThan(256);
+    const long = concat(Uint8Array.of(0xa2, 0x62, 0x74, 0x78, 0x59, 0, tx.length), tx);
+    const padded = concat(long, Uint8Array.of(0x63, 0x73, 0x69, 0x67, 0x58, 0x40), sig);
+    expect(codeOf(() => decodeRequest(padded))).toBe('cbor.malformed');
+  });
+
   it('random bytes are refused with a code, never with another error', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 300 }), (bytes) => {
