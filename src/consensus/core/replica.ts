@@ -126,10 +126,10 @@ export class Replica {
     return this.#open.changing;
   }
 
-  /** Hash of the proposal accepted in the current view, if there is one. */
-  get accepted(): Hash | undefined {
-    const { accepted, view } = this.#open;
-    return accepted?.view === view ? accepted.message.digest : undefined;
+  /** The proposal accepted last, if there is one. */
+  get accepted(): { readonly view: number; readonly hash: Hash } | undefined {
+    const { accepted } = this.#open;
+    return accepted && { view: accepted.view, hash: accepted.message.digest };
   }
 
   /** View of the highest prepared certificate held, or -1. */
@@ -862,7 +862,8 @@ export class Replica {
     const { accepted } = open;
     if (accepted === undefined || accepted.view !== view || !this.#mayVote()) return;
     if ((open.view !== view || open.changing) && !this.#weaken.voteAfterViewChange) return;
-    if (open.locked !== undefined && open.locked.view >= view) return;
+    const again = this.#weaken.secondPrePrepare && open.locked?.hash !== accepted.message.digest;
+    if (open.locked !== undefined && open.locked.view >= view && !again) return;
     const { message } = accepted;
     const leading = open.leading.get(view, message.sender);
     if (leading === undefined) return;
@@ -883,7 +884,9 @@ export class Replica {
     open.locked = certificate;
     this.#committedHeight = Math.max(this.#committedHeight, open.height);
     this.#persist({ kind: 'prepared', height: open.height, certificate }, () => {
-      if (this.#open === open && open.view === view && !open.changing) this.#castCommit(certificate);
+      const promised = open.view !== view || open.changing;
+      if (this.#open === open && (!promised || this.#weaken.voteAfterViewChange))
+        this.#castCommit(certificate);
     });
   }
 

@@ -15,6 +15,7 @@ import type {
 } from '../application.ts';
 import { ConsensusError } from '../errors.ts';
 import { Reader, Writer } from '../wire/bytes.ts';
+import { decodeBlock } from '../wire/codec.ts';
 
 /** What a request of the test application says. */
 export interface SimRequest {
@@ -83,6 +84,7 @@ export class SimApplication implements Application, BlockStore {
   readonly executed: string[] = [];
   readonly executedIds = new Set<string>();
   #state: State = { root: new Uint8Array(32), log: new Uint8Array(32), size: 0 };
+  readonly #resumes = new Map<number, Uint8Array>();
   #tip: Tip | undefined;
 
   idOf(bytes: Uint8Array): Uint8Array {
@@ -139,7 +141,7 @@ export class SimApplication implements Application, BlockStore {
     return this.run(context, batch);
   }
 
-  apply(block: DecidedBlock): Uint8Array {
+  apply(block: Pick<DecidedBlock, 'height' | 'header' | 'batch' | 'resume'>): Uint8Array {
     const { header } = block;
     if (this.#tip === undefined || block.height === this.#tip.height + 1) {
       const result = this.run(header, block.batch);
@@ -153,12 +155,32 @@ export class SimApplication implements Application, BlockStore {
         this.executedIds.add(id);
       }
       this.#tip = { height: block.height, resume: block.resume };
+      this.#resumes.set(block.height, block.resume);
     }
     return sha256(this.#state.root, this.#state.log);
   }
 
   async commit(block: DecidedBlock): Promise<{ cosignature: Uint8Array }> {
     return { cosignature: this.apply(block) };
+  }
+
+  /** Flips a bit of the state, as a bad memory or an undetected bug would. */
+  corrupt(): void {
+    const root = this.#state.root.slice();
+    root[0] ^= 1;
+    this.#state = { ...this.#state, root };
+  }
+
+  /** Takes over the state of `other` as it was after `height`. */
+  restoreFrom(other: SimApplication, height: number): void {
+    for (let at = 1; at <= height; at++) {
+      const resume = other.#resumes.get(at);
+      const encoded = other.blocks.get(at);
+      if (resume === undefined || encoded === undefined) throw new Error(`no block ${at} to restore`);
+      const { proposal } = decodeBlock(encoded);
+      this.apply({ height: at, header: proposal.header, batch: proposal.batch, resume });
+      this.blocks.set(at, encoded);
+    }
   }
 
   onCosignature(from: string, height: number): void {

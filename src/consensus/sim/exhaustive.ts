@@ -281,11 +281,11 @@ export class Search {
     for (const message of this.#proposalsFor(state, replica)) {
       yield this.#after(state, i, [message], `gets ${message.type} ${message.view} ${short(message.digest)}`);
     }
-    const { accepted, view } = replica;
-    const mayLock = accepted !== undefined && replica.lockedView < view;
-    if (mayLock && (!replica.changingView || this.#weaken.voteAfterViewChange)) {
-      const votes = this.#preparesFor(state, view, accepted);
-      if (votes.length > 0) yield this.#after(state, i, votes, `gets PREPAREs ${view} ${short(accepted)}`);
+    const { accepted } = replica;
+    if (accepted !== undefined && this.#mayLock(replica, accepted.view)) {
+      const { view, hash } = accepted;
+      const votes = this.#preparesFor(state, view, hash);
+      if (votes.length > 0) yield this.#after(state, i, votes, `gets PREPAREs ${view} ${short(hash)}`);
     }
     for (const changes of this.#changeSets(state, replica, i)) {
       yield this.#after(
@@ -424,10 +424,16 @@ export class Search {
     }
   }
 
+  /** Whether PREPAREs of `view`, in which `replica` accepted a proposal, could still move it. */
+  #mayLock(replica: Replica, view: number): boolean {
+    if (replica.lockedView >= view) return this.#weaken.secondPrePrepare === true;
+    return (replica.view === view && !replica.changingView) || this.#weaken.voteAfterViewChange === true;
+  }
+
   /** Whether `replica` could still accept a proposal of `view`. */
   #open(replica: Replica, view: number): boolean {
     if (view > replica.view || this.#weaken.secondPrePrepare) return view >= replica.view;
-    return view === replica.view && replica.accepted === undefined && replica.changingView === view > 0;
+    return view === replica.view && replica.accepted?.view !== view && replica.changingView === view > 0;
   }
 
   /** One NEW-VIEW of the Byzantine leader for each value that some set of VIEW-CHANGEs lets it propose. */

@@ -4,7 +4,7 @@
  */
 import { advance, type Chain, decodeChain, type Genesis, genesisChain } from '../chain.ts';
 import { Replica } from '../core/replica.ts';
-import type { Effect, Input, WalRecord, Weakening } from '../core/types.ts';
+import type { Effect, Evidence, Input, WalRecord, Weakening } from '../core/types.ts';
 import type { BatchLimits, Timing } from '../limits.ts';
 import { decidedBlock, proposalOf, rootsAgree } from '../node/executor.ts';
 import type { ValidatorKey } from '../node/keys.ts';
@@ -36,6 +36,7 @@ export interface World {
   observeSend(node: SimNode, message: Message): void;
   observeDecide(node: SimNode, block: Block, chain: Chain): void;
   observeHalt(node: SimNode, reason: string): void;
+  observeEvidence(node: SimNode, evidence: Evidence): void;
   authentic(request: Uint8Array): boolean;
 }
 
@@ -246,6 +247,9 @@ export class SimNode {
         return;
       case 'halt':
         this.#world.observeHalt(this, effect.reason);
+        return;
+      case 'evidence':
+        this.#world.observeEvidence(this, effect.evidence);
         return;
       default:
     }

@@ -4,11 +4,12 @@
  * phase in which everything valid must commit.
  */
 import type { Chain, Genesis } from '../chain.ts';
-import type { Weakening } from '../core/types.ts';
+import type { Evidence, Weakening } from '../core/types.ts';
 import { DEFAULT_TIMING, TIMEOUT_CAP_MS, type Timing } from '../limits.ts';
 import { VerificationCache, Verifier } from '../node/verifier.ts';
 import { faultBound } from '../quorum.ts';
 import type { PeerId } from '../validators.ts';
+import { sameBytes } from '../wire/bytes.ts';
 import { decodeMessage, encodeMessage } from '../wire/codec.ts';
 import type { Block, Message } from '../wire/messages.ts';
 import { Adversary, STYLES, type Style } from './adversary.ts';
@@ -352,6 +353,12 @@ export class Simulation implements World {
     if (!node.honest) return;
     this.checks.onDecide(node, block, chain, (request) => this.authentic(request));
     this.checks.onView(node.replica?.view ?? 0);
+  }
+
+  /** Evidence names Byzantine members only. */
+  observeEvidence(node: SimNode, evidence: Evidence): void {
+    const accused = this.nodes.find((other) => sameBytes(other.key.publicKey, evidence.key));
+    if (node.honest && accused?.honest) this.checks.fail(`evidence against honest member ${accused.index}`);
   }
 
   observeHalt(node: SimNode, reason: string): void {
