@@ -99,6 +99,12 @@ function percentiles(times: readonly number[]): { p50_ms: number; p95_ms: number
   return { p50_ms: at(0.5), p95_ms: at(0.95) };
 }
 
+/** Processor milliseconds of this process since `before`: what a loaded machine does not blur. */
+function cpuSince(before: NodeJS.CpuUsage): number {
+  const { user, system } = process.cpuUsage(before);
+  return (user + system) / 1000;
+}
+
 /** Uniform numbers for the corpus, the same in every run (mulberry32). */
 function dice(seed: number): (bound: number) => number {
   let state = seed >>> 0;
@@ -196,6 +202,7 @@ function buildIndex(corpus: Uint32Array, documents: number): { index: BenchIndex
   const files = new Map<string, Uint8Array>();
   const segments: SegmentMeta[] = [];
   const begin = performance.now();
+  const cpu = process.cpuUsage();
   let lo = 0;
   for (const hi of bounds) {
     if (hi === lo) continue;
@@ -207,6 +214,7 @@ function buildIndex(corpus: Uint32Array, documents: number): { index: BenchIndex
     lo = hi;
   }
   const ms = performance.now() - begin;
+  const cpuMs = cpuSince(cpu);
   const postings = corpus.length;
   const bytes = [...files.values()].reduce((sum, file) => sum + file.length, 0);
   const manifest = { custodian: 'bench', seq: 1, segments };
@@ -217,6 +225,7 @@ function buildIndex(corpus: Uint32Array, documents: number): { index: BenchIndex
     p50_ms: round(ms),
     p95_ms: round(ms),
     postings_per_s: Math.round((postings / ms) * 1000),
+    postings_per_cpu_s: Math.round((postings / cpuMs) * 1000),
     bytes_per_posting: round(bytes / postings),
     segments: segments.length,
     manifest_bytes: encodeManifest(manifest).length,
@@ -293,17 +302,20 @@ async function timeQuery(
   const first = result.cost;
   for (let i = 0; i < 20; i++) result = await once();
   const times: number[] = [];
+  const cpu = process.cpuUsage();
   for (let i = 0; i < runs; i++) {
     const begin = performance.now();
     result = await once();
     times.push(performance.now() - begin);
   }
+  const cpuMs = cpuSince(cpu) / runs;
   const { numbers } = result.records[0];
   return {
     suite: 'search',
     op: query.name,
     n: runs,
     ...percentiles(times),
+    cpu_ms: round(cpuMs),
     hits: numbers.length,
     sum: numbers.reduce((sum, number) => sum + number, 0),
     bytes: result.cost.bytes,
@@ -333,6 +345,7 @@ interface PeerAnswer {
     readonly hits: number;
     readonly sum: number;
     readonly ms: readonly number[];
+    readonly cpu_ms: number;
   }[];
 }
 
@@ -381,11 +394,12 @@ function peerRows(answer: PeerAnswer, queries: readonly BenchQuery[], postings: 
     bytes_per_posting: round(answer.bytes / postings),
     version: answer.version,
   };
-  const rows = answer.answers.map(({ hits, sum, ms: times }, i) => ({
+  const rows = answer.answers.map(({ hits, sum, ms: times, cpu_ms }, i) => ({
     suite: 'search' as const,
     op: `${queries[i].name}, SQLite FTS5`,
     n: runs,
     ...percentiles(times),
+    cpu_ms: round(cpu_ms),
     hits,
     sum,
   }));
