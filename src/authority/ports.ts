@@ -22,6 +22,11 @@ export interface KeyView {
   readonly shareEpoch: number;
   /** Printed attributes of the key that its subject holds in the tip. */
   readonly inForce: readonly string[];
+  /**
+   * Everything the subject holds or held in this generation, in the key or not: it satisfies nothing, but counts against
+   * `!=` and `not`, so that nobody earns a not-equal leaf by leaving an attribute out of its key.
+   */
+  readonly others: readonly string[];
 }
 
 /** Ledger reads of an authority, all at the tip of its own node. */

@@ -53,7 +53,11 @@ export class Authority {
     const key = await ledger.key(keyId, APPLY_WAIT_MS);
     if (key === undefined)
       throw new CodedError('key.unknown', 'this node has applied no KeyIssue with that id');
-    const leaves = attributeLeaves(key.inForce.map(parseAttribute), ledger.registry());
+    const leaves = attributeLeaves(
+      key.inForce.map(parseAttribute),
+      ledger.registry(),
+      key.others.map(parseAttribute),
+    );
     return this.#release({ ...key, keyId, entry: keyId, leaves, first: true });
   }
 

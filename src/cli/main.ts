@@ -2,6 +2,13 @@
 /** The `hippocrypt` command. Data on stdout, notes on stderr, `--json` everywhere; exit codes in output.ts. */
 import { Command, CommanderError } from 'commander';
 import { API_VERSION } from '../api/version.ts';
+import { consentCommands } from './commands/consents.ts';
+import { importCommand } from './commands/import.ts';
+import { ledgerCommands } from './commands/ledger.ts';
+import { recordCommands } from './commands/records.ts';
+import { searchCommands } from './commands/search.ts';
+import { sessionCommands } from './commands/session.ts';
+import { subjectCommands } from './commands/subjects.ts';
 import { upCommand } from './commands/up.ts';
 import { EXIT, Output } from './output.ts';
 
@@ -12,6 +19,13 @@ const program = new Command('hippocrypt')
   .exitOverride();
 
 upCommand(program);
+sessionCommands(program);
+subjectCommands(program);
+recordCommands(program);
+importCommand(program);
+searchCommands(program);
+consentCommands(program);
+ledgerCommands(program);
 
 try {
   await program.parseAsync();

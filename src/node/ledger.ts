@@ -182,7 +182,8 @@ export class NodeLedger implements LedgerReads, AuthorityLedger {
     const { generation, shareEpoch } = key;
     const subject = subjectId(toHex(key.subject));
     const verdict = decideKey(this.#engine.state, { subject, keyId: id, generation }, this.tipTimeMs());
-    return { subject, generation, shareEpoch, inForce: verdict.granted ? verdict.attributes : [] };
+    const others = this.state(STATE.held(subject)) ?? [];
+    return { subject, generation, shareEpoch, inForce: verdict.granted ? verdict.attributes : [], others };
   }
 
   subject(id: SubjectId): { generation: number; revoked: boolean; hpkeKey: Uint8Array } | undefined {

@@ -92,7 +92,9 @@ export class Subjects {
     if (record.erased)
       return { granted: false, reason: 'record_erased', explanation: 'The record was erased.' };
     const attributes = (await ledger.heldNow(subject)).map(parseAttribute);
-    const explained = explainPolicy(decodePolicy(record.policy), attributes, ledger.registry());
+    const explained = explainPolicy(decodePolicy(record.policy), attributes, ledger.registry(), {
+      others: (ledger.state(STATE.held(subject)) ?? []).map(parseAttribute),
+    });
     return {
       granted: explained.holds,
       reason: explained.holds ? 'ok' : 'policy',

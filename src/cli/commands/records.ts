@@ -1,0 +1,233 @@
+/** Records: put, open, get, list, change the policy, inspect a header, explain. */
+import { readFile, writeFile } from 'node:fs/promises';
+import type { Command } from 'commander';
+import { decodePolicy, inspectHeader, printPolicy } from '../../abe/index.ts';
+import type { Purpose, RecordInfo } from '../../client/index.ts';
+import { fromBase64url, toHex } from '../../codec/bytes.ts';
+import { CodedError } from '../../codec/errors.ts';
+import { table } from '../output.ts';
+import { connectProfile } from '../profile.ts';
+import { type CommonOptions, runs } from '../run.ts';
+
+interface OpenOptions extends CommonOptions {
+  readonly purpose: Purpose;
+  readonly out?: string;
+}
+
+interface PutOptions extends CommonOptions {
+  readonly patient?: string;
+  readonly policy?: string;
+}
+
+interface ListOptions extends CommonOptions {
+  readonly patient?: string;
+  readonly custodian?: string;
+  readonly limit: string;
+}
+
+export function recordCommands(program: Command): void {
+  const record = program.command('record').description('sealed records');
+
+  runs<PutOptions>(
+    record
+      .command('put')
+      .description('seal a file on this machine and put it')
+      .argument('<file>', 'a FHIR resource in JSON, or any document')
+      .option('--patient <pseudonym>', 'whom it is about')
+      .option('--policy <text>', 'policy; the default of the resource type when left out'),
+    async (output, options, [file]) => {
+      const content = new Uint8Array(await readFile(file));
+      const client = await connectProfile();
+      const patient = options.patient ?? null;
+      const policy = options.policy === undefined ? {} : { policy: options.policy };
+      const report = client.context.hasDevice
+        ? await client.records.put([{ content, patient, ...policy }])
+        : await client.gateway.json<{ records: string[]; committed: { entryId: string } }>(
+            'POST',
+            '/v1/records',
+            {
+              body: {
+                records: [
+                  { content: new TextDecoder('utf-8', { fatal: true }).decode(content), patient, ...policy },
+                ],
+              },
+            },
+          );
+      output.result(report, () => `record ${report.records[0]}, entry ${report.committed.entryId}`);
+    },
+  );
+
+  runs<OpenOptions>(
+    record
+      .command('open')
+      .description('ask for access and decrypt; the plaintext goes to stdout or --out')
+      .argument('<record>')
+      .option(
+        '--purpose <purpose>',
+        'treatment, payment, operations, research, patient or audit',
+        'treatment',
+      )
+      .option('--out <file>', 'write the plaintext there'),
+    async (output, options, [id]) => {
+      const client = await connectProfile();
+      let plaintext: Uint8Array;
+      let access: string;
+      if (client.context.hasDevice) {
+        const opened = await client.records.open(id, options.purpose);
+        plaintext = opened.plaintext;
+        access = opened.access.entryId;
+      } else {
+        const opened = await client.gateway.json<{ content: string; access: string }>(
+          'POST',
+          `/v1/records/${id}/open`,
+          {
+            body: { purpose: options.purpose },
+          },
+        );
+        plaintext = new TextEncoder().encode(opened.content);
+        access = opened.access;
+      }
+      output.note(`access entry ${access}`);
+      if (options.out !== undefined) await writeFile(options.out, plaintext, { mode: 0o600 });
+      else if (output.json) {
+        output.result({ record: id, access, content: new TextDecoder().decode(plaintext) }, () => '');
+      } else {
+        if (process.stdout.isTTY && plaintext.includes(0)) {
+          throw new CodedError(
+            'cli.binary',
+            'the plaintext is binary: give --out FILE instead of the terminal',
+          );
+        }
+        process.stdout.write(plaintext);
+        if (process.stdout.isTTY) process.stdout.write('\n');
+      }
+    },
+  );
+
+  runs(
+    record.command('get').description('what the ledger says of a record').argument('<record>'),
+    async (output, _o, [id]) => {
+      const info = await (await connectProfile()).records.get(id);
+      output.result(info, () => describe(info));
+    },
+  );
+
+  runs<ListOptions>(
+    record
+      .command('list')
+      .description('records on the ledger')
+      .option('--patient <pseudonym>')
+      .option('--custodian <member>')
+      .option('--limit <n>', 'at most so many', '20'),
+    async (output, { patient, custodian, limit }) => {
+      const page = await (await connectProfile()).records.list({
+        limit: Number(limit),
+        ...(patient === undefined ? {} : { patient }),
+        ...(custodian === undefined ? {} : { custodian }),
+      });
+      output.result(page, () =>
+        table(
+          ['record', 'custodian', 'version', 'bytes', 'patient'],
+          page.records.map((one) => [
+            one.record,
+            one.custodian,
+            String(one.version),
+            String(one.bytes),
+            one.patient ?? '',
+          ]),
+        ),
+      );
+    },
+  );
+
+  runs(
+    record
+      .command('policy')
+      .description('change the policy; the payload stays as it is')
+      .argument('<record>')
+      .argument('<policy>', 'policy text, see docs/policies.md'),
+    async (output, _options, [id, policy]) => {
+      const client = await connectProfile();
+      const committed = client.context.hasDevice
+        ? await client.records.changePolicy(id, policy)
+        : await client.gateway.json<{ entryId: string }>('PUT', `/v1/records/${id}/policy`, {
+            body: { policy },
+          });
+      output.result(committed, () => `changed, entry ${committed.entryId}`);
+    },
+  );
+
+  runs(
+    record.command('inspect').description('what the sealed header says, without a key').argument('<record>'),
+    async (output, _options, [id]) => {
+      const client = await connectProfile();
+      const { header } = await client.gateway.json<{ header: string }>('GET', `/v1/records/${id}/header`);
+      const seen = inspectHeader(fromBase64url(header));
+      const view = {
+        suite: seen.suite,
+        format: seen.format,
+        record: toHex(seen.recordId),
+        version: seen.version,
+        policy: printPolicy(decodePolicy(seen.policyBytes)),
+        gate: seen.gate,
+        emergency: seen.emergency,
+        rows: seen.rows,
+        bytes: seen.bytes,
+        hash: toHex(seen.hash),
+      };
+      output.result(view, () =>
+        Object.entries(view)
+          .map(([name, value]) => `${name.padEnd(10)} ${value}`)
+          .join('\n'),
+      );
+    },
+  );
+
+  runs(
+    record
+      .command('explain')
+      .description('why this account could or could not open a record')
+      .argument('<record>'),
+    async (output, _options, [id]) => {
+      const answer = await (await connectProfile()).records.explain(id);
+      output.result(
+        answer,
+        () => `${answer.granted ? 'granted' : `denied (${answer.reason})`}\n${answer.explanation}`,
+      );
+    },
+  );
+
+  interface EraseOptions extends CommonOptions {
+    readonly reason: string;
+  }
+  runs<EraseOptions>(
+    record
+      .command('erase')
+      .description('erase a record for ever')
+      .argument('<record>')
+      .requiredOption('--reason <reason>', 'patient-request, retention, error or order'),
+    async (output, { reason }, [id]) => {
+      const client = await connectProfile();
+      const signed = client.context.hasDevice
+        ? await client.context.sign('Erase', {
+            record: Uint8Array.from(Buffer.from(id, 'hex')),
+            reason: reason as 'error',
+          })
+        : {};
+      const committed = await client.gateway.json<{ entryId: string }>('DELETE', `/v1/records/${id}`, {
+        body: { ...signed, reason },
+      });
+      output.result(committed, () => `erased, entry ${committed.entryId}`);
+    },
+  );
+}
+
+function describe(info: RecordInfo): string {
+  return [
+    `record    ${info.record}`,
+    `custodian ${info.custodian}, version ${info.version}${info.erased ? ', erased' : ''}`,
+    `payload   ${info.cid ?? 'none'} (${info.bytes} bytes)`,
+    `patient   ${info.patient ?? 'none'}`,
+    `policy    ${info.policy}`,
+  ].join('\n');
+}

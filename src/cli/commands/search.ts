@@ -1,0 +1,76 @@
+/** Private search and its fields. */
+import type { Command } from 'commander';
+import type { Purpose } from '../../client/index.ts';
+import { table } from '../output.ts';
+import { connectProfile } from '../profile.ts';
+import { type CommonOptions, runs } from '../run.ts';
+
+interface SearchCliOptions extends CommonOptions {
+  readonly unit: 'patient' | 'record';
+  readonly purpose: Purpose;
+  readonly custodian?: string[];
+  readonly limit: string;
+}
+
+export function searchCommands(program: Command): void {
+  runs<SearchCliOptions>(
+    program
+      .command('search')
+      .description('search the encrypted records of all hospitals; the query stays on this machine')
+      .argument('<query>', 'such as: condition:E11* and medication:860975')
+      .option('--unit <unit>', 'patient or record', 'patient')
+      .option('--purpose <purpose>', 'why', 'research')
+      .option('--custodian <member...>', 'only these')
+      .option('--limit <n>', 'best so many', '20'),
+    async (output, options, [query]) => {
+      const client = await connectProfile();
+      const { unit, purpose, custodian: custodians, limit } = options;
+      const found = client.context.hasDevice
+        ? await client.search.query(query, {
+            unit,
+            purpose,
+            limit: Number(limit),
+            ...(custodians === undefined ? {} : { custodians }),
+          })
+        : await client.gateway.json<Awaited<ReturnType<typeof client.search.query>>>(
+            'POST',
+            '/v1/search/query',
+            {
+              body: {
+                query,
+                unit,
+                purpose,
+                limit: Number(limit),
+                ...(custodians === undefined ? {} : { custodians }),
+              },
+            },
+          );
+      for (const one of found.missing)
+        output.note(`not in the answer: ${one.custodian} (${one.code}: ${one.message})`);
+      output.result(found, () =>
+        unit === 'patient'
+          ? [`${found.patients.length} patients`, ...found.patients.map((patient) => `  ${patient}`)].join(
+              '\n',
+            )
+          : [
+              `${found.records.length} records`,
+              table(
+                ['record', 'custodian', 'patient', 'score'],
+                found.ranked.map((hit) => [hit.record, hit.custodian, hit.patient ?? '', String(hit.score)]),
+              ),
+            ].join('\n'),
+      );
+      return found.missing.length === 0 ? 0 : 1;
+    },
+  );
+
+  runs(program.command('fields').description('what can be searched, by custodian'), async (output) => {
+    const fields = await (await connectProfile()).search.fields();
+    output.result({ fields }, () =>
+      table(
+        ['custodian', 'field', 'epoch'],
+        fields.map((one) => [one.custodian, one.field, String(one.epoch)]),
+      ),
+    );
+  });
+}
