@@ -7,6 +7,7 @@ import { fromBase64url, toBase64url } from '../../codec/bytes.ts';
 import { CodedError } from '../../codec/errors.ts';
 import { NOTE_BYTES_MAX } from '../checkpoint/note.ts';
 import type { ValidatorSet } from '../checkpoint/validators.ts';
+import type { EpochLink } from './anchor.ts';
 
 /** Longest line: a block of the largest batch, in base64, twice over (requests and leaves). */
 export const EXPORT_LINE_CHARS_MAX = 64 * 1024 * 1024;
@@ -51,15 +52,32 @@ export function encodeBlockLine(block: BlockRecord): string {
     leaves: list(block.leaves),
     leafHashes: list(block.leafHashes),
     ...(block.checkpoint === undefined ? {} : { checkpoint: block.checkpoint }),
-    ...(next === undefined
-      ? {}
-      : {
-          nextValidators: {
-            epoch: next.epoch,
-            validators: next.validators.map(({ member, key }) => ({ member, key: toBase64url(key) })),
-          },
-        }),
+    ...(next === undefined ? {} : { nextValidators: validatorsToJson(next) }),
   });
+}
+
+function validatorsToJson({ epoch, validators }: ValidatorSet): unknown {
+  return { epoch, validators: validators.map(({ member, key }) => ({ member, key: toBase64url(key) })) };
+}
+
+/** A link of epochs in JSON: { header, qc, next }, bytes as base64url. */
+export function epochLinkToJson(link: EpochLink): unknown {
+  return {
+    header: toBase64url(link.header),
+    qc: toBase64url(link.qc),
+    next: validatorsToJson(link.next),
+  };
+}
+
+/** Throws `export.malformed` or `bytes.not_base64url`; says nothing about the certificate. */
+export function epochLinkFromJson(json: unknown): EpochLink {
+  const object = fieldsOf(json);
+  onlyFields(object, ['header', 'qc', 'next']);
+  return {
+    header: bytesOf(object.header, 'header'),
+    qc: bytesOf(object.qc, 'qc'),
+    next: validatorsOf(object.next),
+  };
 }
 
 /** The record in one line, damaged or not. Never throws. */

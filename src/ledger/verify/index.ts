@@ -26,12 +26,15 @@ export {
   validatorsAt,
 } from './anchor.ts';
 export type { BlockHeader, ConsensusVerifier } from './consensus.ts';
+export { type ConsistencyFailure, checkConsistency } from './consistency.ts';
 export type { SignatureCheck } from './entries.ts';
 export {
   type BlockRecord,
   decodeLine,
   encodeBlockLine,
   encodeGenesisLine,
+  epochLinkFromJson,
+  epochLinkToJson,
   type LedgerRecord,
   readExport,
 } from './export.ts';
@@ -58,4 +61,4 @@ export {
 } from './receipt.ts';
 export { leafHash, verifyConsistency, verifyInclusion } from './rfc6962.ts';
 export { RegisteredKeys } from './signers.ts';
-export { type ExportSource, exportLines } from './write-export.ts';
+export { type ExportSource, epochLinks, exportLines } from './write-export.ts';

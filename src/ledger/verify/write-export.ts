@@ -1,6 +1,10 @@
-/** Writes the export file (see `export.ts`) from a member's applied blocks, line by line, in bounded memory. */
+/**
+ * Writes what others verify: the export file (see `export.ts`) from a member's applied blocks, line by line, in bounded
+ * memory, and the links by which a verifier follows the changes of validators.
+ */
 import { equalBytes } from '../../codec/bytes.ts';
 import type { ValidatorSet } from '../checkpoint/validators.ts';
+import type { EpochLink } from './anchor.ts';
 import type { ConsensusVerifier } from './consensus.ts';
 import { encodeBlockLine, encodeGenesisLine } from './export.ts';
 import { leafHash } from './rfc6962.ts';
@@ -46,5 +50,23 @@ export function* exportLines(source: ExportSource, consensus: ConsensusVerifier)
       ...(checkpoint === undefined ? {} : { checkpoint }),
       ...(nextValidators === undefined ? {} : { nextValidators }),
     });
+  }
+}
+
+/**
+ * The links that lead from epoch `after` to the newest that `source` knows, for `extendAnchor`. `from` is the height at which an
+ * epoch begins, as the state has it (`validators/<epoch>`); the header below it names the set.
+ */
+export function* epochLinks(
+  source: Pick<ExportSource, 'block'> & {
+    validators(epoch: number): (ValidatorSet & { readonly from: number }) | undefined;
+  },
+  after: number,
+): Generator<EpochLink> {
+  for (let epoch = after + 1; ; epoch++) {
+    const next = source.validators(epoch);
+    const block = next === undefined ? undefined : source.block(next.from - 1);
+    if (next === undefined || block === undefined) return;
+    yield { header: block.header, qc: block.qc, next: { epoch, validators: next.validators } };
   }
 }

@@ -18,13 +18,23 @@ import {
   validatorSet,
 } from '../../../src/consensus/index.ts';
 import { decodeLeaf, entryId } from '../../../src/ledger/entries/leaf.ts';
-import { LedgerEngine, MachineReplay, MemoryStore } from '../../../src/ledger/index.ts';
+import {
+  admissionMessage,
+  LedgerEngine,
+  MachineReplay,
+  MemoryStore,
+  STATE,
+} from '../../../src/ledger/index.ts';
 import {
   anchorOfGenesis,
   decodeLine,
   type ExportSource,
   encodeReceipt,
+  epochLinkFromJson,
+  epochLinks,
+  epochLinkToJson,
   exportLines,
+  extendAnchor,
   PBFT_LITE,
   pbftGenesisHash,
   RegisteredKeys,
@@ -215,6 +225,11 @@ describe('a consortium of four over pbft-lite', () => {
     );
     const end = { subject: subjectOf('ada'), attribute: 'alder/role:lab' };
     await submit(writer.request(operatorOf('alder'), 'AttributeEnd', end));
+    await admitElm(writer, submit);
+    for (const role of ['nurse', 'doctor']) {
+      const body = { subject: subjectOf('ada'), attribute: `alder/role:${role}` };
+      await submit(writer.request(operatorOf('alder'), 'AttributeEnd', body));
+    }
     const last = engine.entryAt(engine.head.size - 1);
     await engine.awaitReceipt(last?.id ?? '');
     genesisLeaf = engine.entryAt(0)?.bytes ?? new Uint8Array();
@@ -224,11 +239,41 @@ describe('a consortium of four over pbft-lite', () => {
       height: engine.head.height,
       genesisLeaf,
       block: (height) => engine.block(height),
-      validators: () => undefined,
+      validators: (epoch) => validators(engine, epoch),
       checkpoint: (height) => (height === checkpoint?.checkpoint.height ? checkpoint.text : undefined),
     };
     lines = [...exportLines(source, PBFT_LITE)];
   });
+
+  /** A fifth member is admitted by a quorum; it need not run for the others to go on. */
+  async function admitElm(
+    writer: TestLedger,
+    submit: (request: Uint8Array) => Promise<{ readonly height: number }>,
+  ) {
+    const document = genesisDocument([...MEMBER_IDS, 'elm']);
+    const [member, operator] = [document.members[4], document.operators[4]];
+    const proof = validatorOf('elm').sign(admissionMessage(CHAIN_ID, member, operator));
+    const until = Date.now() + 600_000;
+    const proposal = {
+      kind: 'Reconfig',
+      body: { add: { member, operator, proof }, remove: null },
+      until,
+    } as const;
+    await submit(writer.request(operatorOf('alder'), 'Proposal', proposal));
+    const [{ engine }] = members;
+    const { entries } = engine.entries({ kind: 'Proposal' }, { limit: 1 });
+    for (const id of ['birch', 'cedar']) {
+      await submit(writer.request(operatorOf(id), 'Approval', { proposal: fromHex(entries[0].id) }));
+    }
+    // Two heights later the new set decides; the operator that came with it signs one of its first entries.
+    await submit(writer.request(operatorOf('dogwood'), 'SubjectPut', enrolment('between', 'dogwood')));
+    await submit(writer.request(operatorOf('elm'), 'SubjectPut', enrolment('of elm', 'elm')));
+  }
+
+  function validators(engine: LedgerEngine, epoch: number) {
+    const set = engine.get(STATE.validators(epoch));
+    return set === undefined ? undefined : { epoch, validators: set.validators, from: set.from };
+  }
 
   afterAll(async () => {
     for (const { node } of members) await node.stop();
@@ -245,19 +290,39 @@ describe('a consortium of four over pbft-lite', () => {
   test('exports a ledger that verifies offline, with every signature, certificate, result and root', async () => {
     const report = await verify(lines);
     expect(report.failures).toEqual([]);
-    expect(report).toMatchObject({ ok: true, entries: 10, blocks: lines.length - 1 });
+    expect(report).toMatchObject({ ok: true, entries: 17, blocks: lines.length - 1 });
+    const changes = lines.filter((line) => line.includes('nextValidators'));
+    expect(changes).toHaveLength(1);
   });
 
-  test('gives receipts that verify from the genesis alone', () => {
+  test('gives receipts that verify from the genesis and the links of its epochs', () => {
     const [{ engine }] = members;
     const anchor = anchorOfGenesis(genesisLeaf);
     expect(equalBytes(anchor.genesisEntry, entryId(genesisLeaf))).toBe(true);
     expect(anchor.chainId).toBe(CHAIN_ID);
+    const source = {
+      block: (height: number) => engine.block(height),
+      validators: (epoch: number) => validators(engine, epoch),
+    };
+    const links = [...epochLinks(source, 0)].map((link) => JSON.parse(JSON.stringify(epochLinkToJson(link))));
+    expect(links).toHaveLength(1);
+    const extended = extendAnchor(anchor, links.map(epochLinkFromJson), PBFT_LITE);
+    expect(extended.periods.map(({ validators: list }) => list.length)).toEqual([4, 5]);
     for (let index = 0; index < engine.head.size; index++) {
       const receipt = engine.receipt(engine.entryAt(index)?.id ?? '');
       if (receipt === undefined) throw new Error('expected a receipt');
-      expect(verifyReceipt(encodeReceipt(receipt), anchor)).toMatchObject({ ok: true });
+      const bytes = encodeReceipt(receipt);
+      expect(verifyReceipt(bytes, extended)).toMatchObject({ ok: true });
+      // Four of five: a verifier that stayed at the first epoch does not take them.
+      expect(verifyReceipt(bytes, anchor)).toMatchObject({ ok: false, code: 'checkpoint.epoch' });
     }
+    const [link] = links;
+    const forged = {
+      ...link,
+      next: { ...link.next, epoch: 1, validators: link.next.validators.slice(0, 4) },
+    };
+    expect(() => extendAnchor(anchor, [epochLinkFromJson(forged)], PBFT_LITE)).toThrow('next height');
+    expect(() => epochLinkFromJson({ ...link, more: 1 })).toThrow('fields');
   });
 
   test('is red in exactly the entry whose result was rewritten', async () => {
