@@ -30,7 +30,11 @@ async function measure(options: BenchArguments): Promise<Results> {
   const suites: SuiteOutcome[] = [];
   for (const suite of options.suites) {
     note(`${suite.name}: ${suite.title}`);
-    const { rows: own, outcome } = await runSuite(suite, { quick: options.quick, log: note });
+    const { rows: own, outcome } = await runSuite(suite, {
+      quick: options.quick,
+      root: options.root,
+      log: note,
+    });
     rows.push(...own);
     suites.push(outcome);
     note(`${suite.name}: ${outcome.status}, ${outcome.rows} rows in ${outcome.seconds} s`);

@@ -23,17 +23,24 @@ export interface SuiteRun {
   readonly rows: readonly Row[];
 }
 
+export interface RunOptions {
+  readonly quick: boolean;
+  /** The checkout: the working directory of the suite. */
+  readonly root: string;
+  readonly log: (line: string) => void;
+  /** The program of a suite's process; child.ts unless told. */
+  readonly child?: string;
+}
+
 /** Runs one suite; never throws: what went wrong is in the outcome. Progress goes to `log`. */
-export async function runSuite(
-  suite: Suite,
-  options: { readonly quick: boolean; readonly log: (line: string) => void; readonly child?: string },
-): Promise<SuiteRun> {
+export async function runSuite(suite: Suite, options: RunOptions): Promise<SuiteRun> {
   const begin = performance.now();
   const rows: Row[] = [];
   const skipped: string[] = [];
   let failure: string | undefined;
   const file = options.child ?? fileURLToPath(new URL('./child.js', import.meta.url));
   const child = fork(file, [suite.name, options.quick ? 'quick' : 'full'], {
+    cwd: options.root,
     execArgv: ['--expose-gc', '--enable-source-maps'],
     // What a suite prints itself is progress: only the harness writes on stdout.
     stdio: ['ignore', 2, 2, 'ipc'],
