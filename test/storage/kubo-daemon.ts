@@ -19,6 +19,8 @@ export function kuboBinary(): string | undefined {
 
 export interface KuboDaemon {
   readonly url: string;
+  /** Its HTTP gateway, when `Addresses.Gateway` was configured. */
+  readonly gatewayUrl: string | undefined;
   /** Forgets every pin and block. */
   wipe(): Promise<void>;
   /** Ends the daemon by its own process id and removes its repository. */
@@ -42,9 +44,10 @@ export async function startKubo(binary: string, config: Record<string, unknown> 
   for (const [key, value] of Object.entries(settings)) run('config', '--json', key, JSON.stringify(value));
 
   const daemon = spawn(binary, ['daemon', '--offline'], { env, stdio: ['ignore', 'pipe', 'inherit'] });
-  const url = await readyUrl(daemon);
+  const { url, gatewayUrl } = await readyUrls(daemon);
   return {
     url,
+    gatewayUrl,
     async wipe() {
       const client = create({ url });
       for (const type of ['recursive', 'direct'] as const) {
@@ -65,15 +68,16 @@ export async function startKubo(binary: string, config: Record<string, unknown> 
   };
 }
 
-async function readyUrl(daemon: ChildProcess): Promise<string> {
+async function readyUrls(daemon: ChildProcess): Promise<{ url: string; gatewayUrl: string | undefined }> {
   if (daemon.stdout === null) throw new Error('the daemon has no output to read');
-  let url: string | undefined;
+  const urls = new Map<string, string>();
   for await (const line of createInterface({ input: daemon.stdout })) {
-    const port = /RPC API server listening on \/ip4\/127\.0\.0\.1\/tcp\/(\d+)/.exec(line)?.[1];
-    if (port !== undefined) url = `http://127.0.0.1:${port}`;
+    const listening = /^(RPC API|Gateway) server listening on \/ip4\/127\.0\.0\.1\/tcp\/(\d+)/.exec(line);
+    if (listening) urls.set(listening[1], `http://127.0.0.1:${listening[2]}`);
+    const url = urls.get('RPC API');
     if (line.startsWith('Daemon is ready') && url !== undefined) {
       daemon.stdout.resume();
-      return url;
+      return { url, gatewayUrl: urls.get('Gateway') };
     }
   }
   throw new Error('the daemon ended before it was ready');

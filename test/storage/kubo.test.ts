@@ -1,7 +1,14 @@
 import { create } from 'kubo-rpc-client';
 import type { CID } from 'multiformats/cid';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { CHUNK_BYTES, kuboStore, openEmbeddedStore } from '../../src/storage/index.ts';
+import { readCar } from '../../src/storage/car.ts';
+import {
+  CHUNK_BYTES,
+  fetchFromPeers,
+  handleIpfsRequest,
+  kuboStore,
+  openEmbeddedStore,
+} from '../../src/storage/index.ts';
 import { type KuboDaemon, kuboBinary, startKubo } from './kubo-daemon.ts';
 import { payloadContract } from './payload-contract.ts';
 import {
@@ -15,6 +22,12 @@ import {
 } from './support.ts';
 
 const binary = kuboBinary();
+
+async function blocksOf(car: AsyncIterable<Uint8Array>): Promise<string[]> {
+  const cids: string[] = [];
+  for await (const part of readCar(car)) if (!('roots' in part)) cids.push(part.cid.toString());
+  return cids;
+}
 
 describe.skipIf(binary === undefined)('over a real Kubo daemon (needs HIPPOCRYPT_KUBO)', () => {
   const daemons: KuboDaemon[] = [];
@@ -101,6 +114,62 @@ describe.skipIf(binary === undefined)('over a real Kubo daemon (needs HIPPOCRYPT
     } finally {
       await daemon.stop();
     }
+  });
+
+  describe("beside Kubo's own trustless gateway", () => {
+    let daemon: KuboDaemon;
+    beforeAll(async () => {
+      daemon = await startKubo(binary ?? '', { 'Addresses.Gateway': '/ip4/127.0.0.1/tcp/0' });
+    });
+    afterAll(() => daemon.stop());
+
+    const get = async (path: string) => {
+      const response = await fetch(`${daemon.gatewayUrl}${path}`);
+      if (response.body === null) throw new Error('an answer without a body');
+      return { status: response.status, body: response.body };
+    };
+
+    test('an embedded store fetches an object from it', async () => {
+      const bytes = seededBytes('from kubo', 4 * CHUNK_BYTES + 3);
+      const { cid } = await closing(kuboStore({ url: daemon.url })).put(bytes);
+      const here = closing(openEmbeddedStore(temporaryDirectory()));
+      await fetchFromPeers(here, [{ name: 'kubo', get }], cid, 6 * CHUNK_BYTES);
+      expectSame(await collectBytes(here.get(cid)), bytes);
+    });
+
+    async function bothCars(query: string): Promise<{ ours: string[]; theirs: string[] }> {
+      const bytes = seededBytes('compare', 4 * CHUNK_BYTES + 3);
+      const { cid } = await closing(kuboStore({ url: daemon.url })).put(bytes);
+      const here = closing(openEmbeddedStore(temporaryDirectory()));
+      await here.put(bytes);
+      const path = `/ipfs/${cid}?format=car${query}`;
+      const { searchParams } = new URL(path, 'http://gateway.invalid');
+      const { body } = await handleIpfsRequest(here, {
+        path: `/ipfs/${cid}`,
+        query: searchParams,
+        headers: {},
+      });
+      if (body instanceof Uint8Array) throw new Error('a CAR is a stream');
+      return { ours: await blocksOf(body), theirs: await blocksOf((await get(path)).body) };
+    }
+
+    test.each(['', '&dag-scope=block', '&dag-scope=entity', '&dag-scope=all', '&entity-bytes=0:*'])(
+      'our CAR carries the blocks of its CAR in the same order: %s',
+      async (query) => {
+        const { ours, theirs } = await bothCars(query);
+        expect(ours).toEqual(theirs);
+      },
+    );
+
+    // Kubo's reader fetches ahead and puts what it fetched into the CAR; ours is the minimal set.
+    test.each(['0:0', '-1:*', `${CHUNK_BYTES}:${2 * CHUNK_BYTES}`, `5:-${CHUNK_BYTES}`, `0:${2 ** 40}`])(
+      'our CAR carries no block that its CAR lacks: entity-bytes=%s',
+      async (range) => {
+        const { ours, theirs } = await bothCars(`&entity-bytes=${range}`);
+        expect(theirs).toEqual(expect.arrayContaining(ours));
+        expect(ours.length).toBeGreaterThan(1);
+      },
+    );
   });
 
   test('credentials are sent, and refused ones are storage.kubo_refused', async () => {
