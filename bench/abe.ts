@@ -1,0 +1,184 @@
+/**
+ * CP-ABE under an AND of n attributes, CCA on both sides, beside CIRCL's tkn20 (Go with assembly) in the same run.
+ * Keys and policies are parsed before the clock starts; a decryption parses its header. Attribute hashes are warm,
+ * as in a running node, except in `encrypt-cold`, where every attribute is new. One thread.
+ *
+ * `keygen` is the scheme's KeyGen with tables; `keygen-ct` is what an authority runs: constant-time multiplications.
+ * `combine` is the client's side of a key request: three of four parts into a checked key.
+ */
+import { spawnSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import {
+  addKeyParts,
+  attributeLeaves,
+  type BackendName,
+  combineKey,
+  dealAuthorities,
+  emptyKeyRing,
+  encodePolicy,
+  type Group,
+  issueKeyPart,
+  makeRegistry,
+  openAuthority,
+  openGroup,
+  openHeader,
+  parseAttribute,
+  parsePolicy,
+  sealHeader,
+} from '../src/abe/index.ts';
+import { keyGenRaw, reduceWide, scalarToBytes } from '../src/abe/internal.ts';
+
+/** One measurement. `n` is the number of attributes, `bytes` the size of the key or ciphertext. */
+export interface Row {
+  readonly suite: 'abe';
+  readonly op: string;
+  readonly n: number;
+  readonly backend: BackendName | 'circl';
+  readonly p50_ms: number;
+  readonly p95_ms: number;
+  readonly runs: number;
+  readonly bytes: number;
+}
+
+export interface AbeBenchOptions {
+  /** Less time for each row. */
+  readonly quick?: boolean;
+  /** Numbers of attributes; 1, 10, 100 unless told. */
+  readonly sizes?: readonly number[];
+  /** Progress lines; nothing unless told. */
+  readonly log?: (line: string) => void;
+}
+
+const REGISTRY = makeRegistry([{ label: 'a', type: 'text' }]);
+const RUNS_MIN = 5;
+const WARM_UPS = 20;
+const random = (n: number): Uint8Array => new Uint8Array(randomBytes(n));
+
+/** All rows: ours over both backends, and CIRCL's where Go is installed. */
+export async function runAbeBench(options: AbeBenchOptions = {}): Promise<Row[]> {
+  const sizes = options.sizes ?? [1, 10, 100];
+  const budgetMs = options.quick ? 300 : 2000;
+  const log = options.log ?? (() => {});
+  const rows: Row[] = [];
+  for (const backend of ['mcl', 'noble'] as const) {
+    const group = await openGroup(backend);
+    for (const n of sizes) {
+      const own = measureScheme(group, n, budgetMs);
+      rows.push(...own);
+      log(`${backend} n=${n}: ${own.map((row) => `${row.op} ${row.p50_ms} ms`).join(', ')}`);
+    }
+  }
+  return [...rows, ...runCircl(sizes, budgetMs, log)];
+}
+
+/** Repeats `run` until the budget is spent. `run` answers the size of what it made. */
+function measure(row: Pick<Row, 'op' | 'n' | 'backend'>, budgetMs: number, run: () => number): Row {
+  let bytes = run();
+  // Hot attributes get their tables after 16 uses; noble gains nothing and would take minutes.
+  if (row.backend === 'mcl') for (let i = 1; i < WARM_UPS; i++) bytes = run();
+  const times: number[] = [];
+  const begin = performance.now();
+  while (times.length < RUNS_MIN || performance.now() - begin < budgetMs) {
+    const start = performance.now();
+    run();
+    times.push(performance.now() - start);
+  }
+  times.sort((a, b) => a - b);
+  const at = (share: number): number =>
+    Math.round(times[Math.floor(share * (times.length - 1))] * 1000) / 1000;
+  return { suite: 'abe', ...row, p50_ms: at(0.5), p95_ms: at(0.95), runs: times.length, bytes };
+}
+
+function measureScheme(group: Group, n: number, budgetMs: number): Row[] {
+  const { keys, shares } = dealAuthorities({ group, n: 4, t: 3, random });
+  const { mpk } = keys;
+  const authorities = shares.map((share) => openAuthority(group, share));
+  const names = Array.from({ length: n }, (_, i) => `h/a:v${i}`);
+  const leaves = attributeLeaves(names.map(parseAttribute), REGISTRY);
+  const policy = parsePolicy(names.join(' and '));
+  const keyId = random(32);
+  const seal = {
+    group,
+    mpk,
+    recordId: random(32),
+    version: 1,
+    policy,
+    registry: REGISTRY,
+    dataKey: random(32),
+    random,
+  };
+  const offline = { ...seal, gate: 'none', emergency: false } as const;
+  const parts = authorities.map((authority) => issueKeyPart(authority, { keyId, generation: 1, leaves }));
+  const ring = addKeyParts(emptyKeyRing(keys, keyId, 1), parts);
+  const { key } = combineKey({ group, keys, ring, random });
+  const header = sealHeader(offline);
+  const expected = {
+    recordId: seal.recordId,
+    version: 1,
+    policyBytes: encodePolicy(policy),
+    gate: 'none',
+  } as const;
+  const open = (verify?: 'full'): number => {
+    openHeader({ group, mpk, key, header, registry: REGISTRY, expected, ...(verify && { verify }) });
+    return header.length;
+  };
+  const g1Alpha = group.mulSecretG1(group.g1, scalarToBytes(reduceWide(random(64))));
+  const row = (op: string) => ({ op, n, backend: group.backend });
+  const keygen = (): number => {
+    const made = keyGenRaw(group, g1Alpha, reduceWide(random(64)), leaves);
+    let bytes = group.encodeG1(made.k1).length + group.encodeG2(made.k3).length;
+    for (const point of made.leaves.values()) bytes += group.encodeG1(point).length;
+    return bytes;
+  };
+  let fresh = 0;
+  const coldSeal = (): number => {
+    const cold = names.map((name) => `${name}-${group.backend}-${fresh}`).join(' and ');
+    fresh += 1;
+    return sealHeader({ ...offline, policy: parsePolicy(cold) }).length;
+  };
+  return [
+    measure(row('keygen'), budgetMs, keygen),
+    measure(
+      row('keygen-ct'),
+      budgetMs,
+      () => issueKeyPart(authority, { keyId, generation: 1, leaves }).length,
+    ),
+    measure(row('encrypt'), budgetMs, () => sealHeader(offline).length),
+    measure(row('encrypt-cold'), budgetMs, coldSeal),
+    measure(row('decrypt'), budgetMs, () => open()),
+    measure(row('decrypt-full'), budgetMs, () => open('full')),
+    measure(
+      row('combine-1-checked'),
+      budgetMs,
+      () => combineKey({ group, keys, ring, random }).key.leaves.size,
+    ),
+  ];
+}
+
+/** CIRCL's rows, or none (with a line in the log) where its program cannot be built. */
+function runCircl(sizes: readonly number[], budgetMs: number, log: (line: string) => void): Row[] {
+  const source = fileURLToPath(new URL('./peers/circl', import.meta.url));
+  const folder = mkdtempSync(join(tmpdir(), 'circl-'));
+  try {
+    const program = join(folder, 'circl');
+    const built = spawnSync('go', ['build', '-o', program, '.'], { cwd: source, encoding: 'utf8' });
+    if (built.status !== 0) {
+      log(`CIRCL is left out: go build failed (${built.error?.message ?? built.stderr.trim()})`);
+      return [];
+    }
+    const ran = spawnSync(program, ['-n', sizes.join(','), '-budget', `${budgetMs}ms`], { encoding: 'utf8' });
+    if (ran.status !== 0) {
+      log(`CIRCL is left out: ${ran.stderr.trim()}`);
+      return [];
+    }
+    const { rows } = JSON.parse(ran.stdout) as { rows: Row[] };
+    for (const { op, n, p50_ms } of rows) log(`circl n=${n}: ${op} ${p50_ms} ms`);
+    return rows;
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
