@@ -188,10 +188,8 @@ export class Search {
   async #index(custodian: string): Promise<Omit<CustodianIndex, 'secretOf'>> {
     const { gateway } = this.#context;
     const index = (await this.#proven(`index/${custodian}`)) as { manifestHash: Uint8Array } | null;
-    if (index === null) throw new CodedError('index.unknown', `${custodian} has no index yet`);
     const records = ((await this.#proven(`counter/${custodian}`)) as number | null) ?? 0;
-    const answer = await gateway.json<{ manifest: string }>('GET', `/v1/search/manifests/${custodian}`);
-    const manifest = decodeManifest(fromBase64url(answer.manifest), { hash: index.manifestHash, records });
+    const manifest = await this.#manifest(custodian, index, records);
     const held = this.#indexes.get(custodian);
     const readers = held?.manifest.seq === manifest.seq ? held.readers : new Map<string, SegmentReader>();
     this.#indexes.set(custodian, { manifest, readers });
@@ -219,6 +217,18 @@ export class Search {
       },
       patientOf: (indexNo) => rows[indexNo]?.patient ?? undefined,
     };
+  }
+
+  /** The manifest that the ledger names; an empty one where the ledger proves that there is none yet. */
+  async #manifest(
+    custodian: string,
+    index: { readonly manifestHash: Uint8Array } | null,
+    records: number,
+  ): Promise<Manifest> {
+    if (index === null) return { custodian, seq: 0, segments: [] };
+    const path = `/v1/search/manifests/${custodian}`;
+    const { manifest } = await this.#context.gateway.json<{ manifest: string }>('GET', path);
+    return decodeManifest(fromBase64url(manifest), { hash: index.manifestHash, records });
   }
 
   /** Numbers of a custodian; those known are asked again only for the last page, since a number never changes its record. */

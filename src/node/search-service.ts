@@ -190,7 +190,10 @@ export class SearchService {
   async #index(custodian: MemberId): Promise<Omit<CustodianIndex, 'secretOf'>> {
     const { ledger, replicas, segments } = this.#options;
     const records = ledger.state(STATE.counter(custodian)) ?? 0;
-    const manifest = decodeManifest(replicas.manifestBytes(custodian));
+    const manifest =
+      ledger.state(STATE.index(custodian)) === undefined
+        ? { custodian, seq: 0, segments: [] }
+        : decodeManifest(replicas.manifestBytes(custodian));
     const files = await segments(custodian);
     const source: SegmentSource = {
       fetchWhole: (name) => files.getSegment(name),
