@@ -1,10 +1,11 @@
 /**
  * The plain bytes of one keyword's list: encoding byte, count, then local record numbers as the shorter of
- * delta-varint (0) and bitmap (1), then with bit 1 of the encoding byte one weight byte a posting. Canonical: one
- * list has one form, and decoding refuses every other. The empty list occurs for sentinels only.
+ * delta-varint (0) and bitmap (1), or nothing when the list has every record, then with bit 1 of the encoding byte
+ * one weight byte a posting. Canonical: one list has one form, and decoding refuses every other. The empty list
+ * occurs for sentinels only.
  */
 import { searchError } from './errors.ts';
-import { countBits, type Members, membersOfBits, membersOfIds } from './members.ts';
+import { allMembers, countBits, type Members, membersOfBits, membersOfIds } from './members.ts';
 
 /** A keyword's records in a segment: strictly increasing local numbers, and weights for ranked fields. */
 export interface PostingList {
@@ -36,14 +37,15 @@ export function encodeList(list: PostingList, width: number): Uint8Array {
   }
   if (next > width) throw new RangeError('a local number lies outside the segment');
   const bitmapBytes = Math.ceil(width / 8);
-  const bitmap = bitmapBytes < deltaBytes;
+  const everyone = n === width;
+  const bitmap = !everyone && bitmapBytes < deltaBytes;
   const head = 1 + varintBytes(n);
-  const body = bitmap ? bitmapBytes : deltaBytes;
+  const body = everyone ? 0 : bitmap ? bitmapBytes : deltaBytes;
   const out = new Uint8Array(head + body + (weights === null ? 0 : n));
   out[0] = (bitmap ? BITMAP : 0) | (weights === null ? 0 : WEIGHTED);
   writeVarint(out, 1, n);
   if (bitmap) for (let i = 0; i < n; i++) out[head + (ids[i] >>> 3)] |= 1 << (ids[i] & 7);
-  else writeDeltas(out, head, ids);
+  else if (!everyone) writeDeltas(out, head, ids);
   if (weights !== null) out.set(weights, head + body);
   return out;
 }
@@ -83,8 +85,7 @@ export function decodeList(bytes: Uint8Array, width: number, place: 'exact' | 's
   const reader = { offset: 1 };
   const n = readVarint(bytes, reader);
   if (n > width) throw malformed('more postings than records');
-  const members =
-    (kind & BITMAP) !== 0 ? readBitmap(bytes, reader, n, width) : readDeltas(bytes, reader, n, width);
+  const members = readMembers(bytes, reader, (kind & BITMAP) !== 0, n, width);
   const end = reader.offset;
   const tail = end + (weighted ? n : 0);
   if (tail > bytes.length) throw malformed('cut short');
@@ -118,6 +119,18 @@ function readVarint(bytes: Uint8Array, reader: { offset: number }): number {
     }
   }
   throw malformed('a number is too large');
+}
+
+function readMembers(
+  bytes: Uint8Array,
+  reader: { offset: number },
+  bitmap: boolean,
+  n: number,
+  width: number,
+): Members {
+  if (n < width) return bitmap ? readBitmap(bytes, reader, n, width) : readDeltas(bytes, reader, n, width);
+  if (bitmap) throw malformed('a list of every record has no body');
+  return allMembers(width);
 }
 
 function readDeltas(bytes: Uint8Array, reader: { offset: number }, n: number, width: number): Members {

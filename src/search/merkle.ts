@@ -3,8 +3,9 @@
  * level, a lone node moving up unchanged, which gives RFC 6962's root for any number of leaves. One proof serves
  * several leaves and holds no node that can be computed from them.
  */
+
+import { equalBytes } from '../codec/bytes.ts';
 import { sha256 } from '../codec/hash.ts';
-import { searchError } from './errors.ts';
 
 const LEAF = Uint8Array.of(0);
 export const HASH_BYTES = 32;
@@ -69,45 +70,85 @@ export function proofNodes(leaves: number, wanted: readonly number[]): NodeAt[] 
   return nodes;
 }
 
+/** Levels below the root whose verified nodes are remembered: at most 511 of them. */
+const REMEMBERED_LEVELS = 9;
+
 /**
- * The root that `leafHashes` (of the sorted distinct `wanted`) and `proof` give, nodes as `proofNodes` orders them.
- * Throws `search.segment_root` when the proof has too few or too many nodes.
+ * Checks leaves of one tree against its root. Nodes near the root that an earlier proof has verified are remembered,
+ * so that a later proof is hashed only up to them.
  */
-export function rootFromProof(
-  leaves: number,
-  wanted: readonly number[],
-  leafHashes: readonly Uint8Array[],
-  proof: readonly Uint8Array[],
-): Uint8Array {
-  let used = 0;
-  const take = (): Uint8Array => {
-    const node = proof[used++];
-    if (node === undefined || node.length !== HASH_BYTES) {
-      throw searchError('search.segment_root', 'a proof has a missing or malformed node');
-    }
-    return node;
-  };
-  const sizes = levelSizes(leaves);
-  let positions = [...wanted];
-  let hashes = [...leafHashes];
-  for (let level = 0; level + 1 < sizes.length; level++) {
-    const parents: number[] = [];
-    const above: Uint8Array[] = [];
-    for (let i = 0; i < positions.length; i++) {
-      const at = positions[i];
-      const sibling = at ^ 1;
-      parents.push(at >>> 1);
-      if (positions[i + 1] === sibling) {
-        above.push(nodeHash(hashes[i], hashes[i + 1]));
-        i++;
-      } else if (sibling >= sizes[level]) above.push(hashes[i]);
-      else above.push(at % 2 === 0 ? nodeHash(hashes[i], take()) : nodeHash(take(), hashes[i]));
-    }
-    positions = parents;
-    hashes = above;
+export class TreeVerifier {
+  readonly #sizes: readonly number[];
+  readonly #isRoot: (treeRoot: Uint8Array) => boolean;
+  readonly #verified: Map<number, Uint8Array>[];
+
+  /** `isRoot` tells whether a hash is the tree's committed root. */
+  constructor(leaves: number, isRoot: (treeRoot: Uint8Array) => boolean) {
+    this.#sizes = levelSizes(leaves);
+    this.#isRoot = isRoot;
+    this.#verified = this.#sizes.map(() => new Map());
   }
-  if (used !== proof.length) throw searchError('search.segment_root', 'a proof has nodes that nothing needs');
-  return hashes[0];
+
+  /**
+   * Whether `leafHashes` of the sorted distinct `wanted` belong to the tree; `proof` has the nodes that `proofNodes`
+   * names, in its order.
+   */
+  verify(
+    wanted: readonly number[],
+    leafHashes: readonly Uint8Array[],
+    proof: readonly Uint8Array[],
+  ): boolean {
+    const path: { readonly positions: readonly number[]; readonly hashes: readonly Uint8Array[] }[] = [];
+    let used = 0;
+    let positions = wanted;
+    let hashes = leafHashes;
+    for (let level = 0; ; level++) {
+      if (this.#knows(level, positions, hashes)) break;
+      path.push({ positions, hashes });
+      if (level + 1 === this.#sizes.length) {
+        if (used !== proof.length || !this.#isRoot(hashes[0])) return false;
+        break;
+      }
+      const parents: number[] = [];
+      const above: Uint8Array[] = [];
+      for (let i = 0; i < positions.length; i++) {
+        const at = positions[i];
+        const sibling = at ^ 1;
+        parents.push(at >>> 1);
+        if (positions[i + 1] === sibling) {
+          above.push(nodeHash(hashes[i], hashes[i + 1]));
+          i++;
+        } else if (sibling >= this.#sizes[level]) above.push(hashes[i]);
+        else {
+          const other = proof[used++];
+          if (other === undefined) return false;
+          above.push(at % 2 === 0 ? nodeHash(hashes[i], other) : nodeHash(other, hashes[i]));
+        }
+      }
+      positions = parents;
+      hashes = above;
+    }
+    path.forEach((step, level) => {
+      this.#remember(level, step.positions, step.hashes);
+    });
+    return true;
+  }
+
+  #knows(level: number, positions: readonly number[], hashes: readonly Uint8Array[]): boolean {
+    const known = this.#verified[level];
+    if (known.size < positions.length) return false;
+    return positions.every((at, i) => {
+      const node = known.get(at);
+      return node !== undefined && equalBytes(node, hashes[i]);
+    });
+  }
+
+  #remember(level: number, positions: readonly number[], hashes: readonly Uint8Array[]): void {
+    if (level < this.#sizes.length - REMEMBERED_LEVELS) return;
+    positions.forEach((at, i) => {
+      this.#verified[level].set(at, hashes[i]);
+    });
+  }
 }
 
 /** All levels but the root, in order: the tree section of a segment file. */

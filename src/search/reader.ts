@@ -9,7 +9,7 @@ import { CodedError } from '../codec/errors.ts';
 import { searchError } from './errors.ts';
 import { type KeywordSecret, type ListKeys, listKeys } from './keys.ts';
 import { segmentName } from './manifest.ts';
-import { HASH_BYTES, leafHash, proofNodes, rootFromProof } from './merkle.ts';
+import { HASH_BYTES, leafHash, proofNodes, TreeVerifier } from './merkle.ts';
 import { WHOLE_FETCH_BYTES } from './parameters.ts';
 import {
   leafRange,
@@ -50,13 +50,16 @@ export class SegmentReader {
   readonly meta: SegmentMeta;
   readonly #sources: readonly SegmentSource[];
   readonly #whole: boolean;
+  readonly #tree: TreeVerifier;
   readonly #keys = new WeakMap<KeywordSecret, ListKeys>();
   #file: Promise<Uint8Array> | undefined;
 
   constructor(meta: SegmentMeta, sources: readonly SegmentSource[], policy: FetchPolicy = 'pages') {
     this.meta = meta;
     this.#sources = sources;
-    this.#whole = policy === 'whole' || segmentShape(meta).fileBytes <= WHOLE_FETCH_BYTES;
+    const { leaves, fileBytes } = segmentShape(meta);
+    this.#tree = new TreeVerifier(leaves, (treeRoot) => equalBytes(segmentRoot(meta, treeRoot), meta.root));
+    this.#whole = policy === 'whole' || fileBytes <= WHOLE_FETCH_BYTES;
   }
 
   /** Whether this segment is fetched whole, so that its pages and slots show no request. */
@@ -133,8 +136,7 @@ export class SegmentReader {
       );
     }
     const leaves = parts.slice(0, sorted.length);
-    const treeRoot = rootFromProof(shape.leaves, sorted, leaves.map(leafHash), parts.slice(sorted.length));
-    if (!equalBytes(segmentRoot(meta, treeRoot), meta.root)) {
+    if (!this.#tree.verify(sorted, leaves.map(leafHash), parts.slice(sorted.length))) {
       throw searchError(
         'search.segment_root',
         `segment ${segmentName(meta)}: pages do not hash to their root`,

@@ -76,13 +76,29 @@ const lengthOf = (list: PostingList, width: number) => encodeList(list, width).l
 
 describe('lists at the edges', () => {
   const width = 140_000;
-  const sizes = [1, 2, 127, 128, 1020, 1021, 1022, 4093, 4094, 16_380, 16_381, 16_382, 70_000, width];
+  const sizes = [
+    1,
+    2,
+    127,
+    128,
+    1020,
+    1021,
+    1022,
+    4093,
+    4094,
+    16_380,
+    16_381,
+    16_382,
+    70_000,
+    width - 1,
+    width,
+  ];
   /** Gaps of 8: one byte a posting, and still shorter than a bitmap. */
   const packed = (n: number): PostingList => ({
     ids: Uint32Array.from({ length: n }, (_, i) => 8 * i),
     weights: null,
   });
-  const lists = [...sizes.slice(0, -2).map(packed), ...sizes.map((n) => spread(n, width))];
+  const lists = [...sizes.slice(0, -3).map(packed), ...sizes.map((n) => spread(n, width))];
 
   test('the sizes meet 1,024 B and both tier edges exactly', () => {
     const lengths = lists.map((list) => lengthOf(list, width));
@@ -157,6 +173,15 @@ describe('canonical lists', () => {
       'search.list_malformed',
     );
     expect(decodeList(Uint8Array.of(1, 10, 0x55, 0x55, 0x05), 20, 'exact').members.size).toBe(10);
+  });
+
+  test('a list of every record has no body, and no other form', () => {
+    const every = Uint32Array.of(0, 1, 2);
+    expect([...encodeList({ ids: every, weights: Uint8Array.of(7, 8, 9) }, 3)]).toEqual([2, 3, 7, 8, 9]);
+    expect([...decodeList(Uint8Array.of(0, 3), 3, 'exact').members.ids]).toEqual([...every]);
+    expectCode(() => decodeList(Uint8Array.of(0, 3, 0, 0, 0), 3, 'exact'), 'search.list_malformed');
+    expectCode(() => decodeList(Uint8Array.of(1, 3, 7), 3, 'exact'), 'search.list_malformed');
+    expectCode(() => decodeList(Uint8Array.of(1, 3), 3, 'exact'), 'search.list_malformed');
   });
 
   test('a slot takes zeros behind the list and nothing else', () => {
