@@ -13,8 +13,13 @@ export const RECORDS_MAX = 256;
 export const POLICY_BYTES_MAX = 64 * 1024;
 /** Most UTF-8 bytes of an attribute's printed text: with its subject it fits a state key of 512 bytes. */
 export const ATTRIBUTE_BYTES_MAX = 440;
-/** Most attributes a key lists and a subject holds at once. */
+/** Most attributes of a key, and those that a subject holds at once besides consents: the sum of the two below. */
 export const ATTRIBUTES_MAX = 256;
+/** Of these, shared ones and those of the subject's own member. */
+export const OWN_ATTRIBUTES_MAX = 192;
+/** Those of all other members together, and of each of them. */
+export const FOREIGN_ATTRIBUTES_MAX = 64;
+export const ISSUER_ATTRIBUTES_MAX = 16;
 /** Most signing keys a subject ever has; retired ones count. */
 export const SUBJECT_KEYS_MAX = 8;
 /** Most members of a consortium. */

@@ -7,15 +7,14 @@
  * exist (abe-security 2.4).
  */
 
-import { evaluatePolicy, type Policy } from '../../abe/policy/index.ts';
 import { toHex } from '../../codec/bytes.ts';
 import { FIELD_EPOCH_OVERLAP_MS, RELEASE_MS_MAX } from '../entries/bounds.ts';
 import type { Leaf } from '../entries/leaf.ts';
 import type { AccessResult, DecisionReason, Verdict } from '../entries/results.ts';
 import type { Transaction } from '../entries/transaction.ts';
-import { heldAttributes, holds } from './holding.ts';
+import { heldAttributes, holds, standingAgainst } from './holding.ts';
 import type { Meter } from './meter.ts';
-import { policyOf, registered, registryOf } from './policies.ts';
+import { policyName, policyOf, registered, registryOf, satisfies } from './policies.ts';
 import { hasRight } from './rights.ts';
 import { type FieldState, type RecordState, STATE, type StateView } from './state.ts';
 
@@ -52,7 +51,17 @@ function denied(reason: DecisionReason): Verdict {
 /** What is wrong with a key, and otherwise which of its attributes are in force. */
 export type KeyVerdict =
   | { readonly granted: false; readonly reason: DecisionReason }
-  | { readonly granted: true; readonly reason: 'ok'; readonly attributes: readonly string[] };
+  | {
+      readonly granted: true;
+      readonly reason: 'ok';
+      /** Listed and in force: what the key may show. */
+      readonly attributes: readonly string[];
+      /**
+       * Other values of finite labels that the subject holds or has held in this generation. They satisfy nothing,
+       * and stand against `!=` and `not`: no not-equal leaf is released for them.
+       */
+      readonly against: readonly string[];
+    };
 
 /**
  * Whether `use` names a current key of an active subject, and the attributes for which authorities may release
@@ -69,7 +78,7 @@ export function decideKey(view: StateView, use: KeyUse, time: number): KeyVerdic
     return refused('key_stale');
   if (key.shareEpoch !== view.get(STATE.chain)?.shareEpoch) return refused('share_epoch');
   const attributes = key.attributes.filter((attribute) => holds(view, use.subject, attribute, time));
-  return { granted: true, reason: 'ok', attributes };
+  return { granted: true, reason: 'ok', attributes, against: standingAgainst(view, use.subject, attributes) };
 }
 
 /** Whether each record may be opened with the key at `time`; one verdict for each of `records`, in order. */
@@ -84,15 +93,17 @@ export function decideAccesses(
   if (!key.granted) return records.map(() => denied(key.reason));
   const registry = registryOf(view);
   const attributes = registered(key.attributes, registry);
-  // Records of one batch mostly share a few policies; each is evaluated once.
-  const known = new Map<Policy, boolean>();
+  const against = registered(key.against, registry);
+  // Records of one batch mostly share a few policies; each is evaluated, and paid for, once. By bytes: what a
+  // node happens to remember must not change what a block costs.
+  const known = new Map<string, boolean>();
   const isSatisfied = (bytes: Uint8Array): boolean => {
-    const policy = policyOf(bytes);
-    const before = known.get(policy);
+    const name = policyName(bytes);
+    const before = known.get(name);
     if (before !== undefined) return before;
     meter?.spendPolicy(bytes);
-    const satisfied = evaluatePolicy(policy, attributes, registry);
-    known.set(policy, satisfied);
+    const satisfied = satisfies(policyOf(bytes), attributes, against, registry);
+    known.set(name, satisfied);
     return satisfied;
   };
   return records.map((record) => decideRecord(view, record, isSatisfied));
@@ -142,8 +153,10 @@ export function decideSearch(view: StateView, use: SearchUse, time: number): Ver
   if (field === undefined) return denied('field_unknown');
   if (!servesEpoch(field, use.epoch, time)) return denied('epoch_stale');
   const registry = registryOf(view);
-  const attributes = registered(heldAttributes(view, use.subject, time), registry);
-  if (!evaluatePolicy(policyOf(field.policy), attributes, registry)) return denied('policy');
+  const held = heldAttributes(view, use.subject, time);
+  const against = registered(standingAgainst(view, use.subject, held), registry);
+  if (!satisfies(policyOf(field.policy), registered(held, registry), against, registry))
+    return denied('policy');
   const { used, usedEpoch } = budgetOf(view, use, field, time);
   const isWithin = used + use.count <= field.budgetDay && usedEpoch + use.count <= field.budgetEpoch;
   return isWithin ? GRANTED : denied('budget');

@@ -4,7 +4,7 @@
  * key of the subject is then stale.
  */
 import { toHex } from '../../codec/bytes.ts';
-import { ATTRIBUTES_MAX } from '../entries/bounds.ts';
+import { FOREIGN_ATTRIBUTES_MAX, ISSUER_ATTRIBUTES_MAX, OWN_ATTRIBUTES_MAX } from '../entries/bounds.ts';
 import { attributeOf, registryOf } from './policies.ts';
 import { refuse } from './refusal.ts';
 import { type AttributeState, type Overlay, STATE, type StateView, type SubjectState } from './state.ts';
@@ -30,6 +30,22 @@ export function heldAttributes(view: StateView, subject: string, time: number): 
   return held.filter((attribute) => inForce(view.get(STATE.attribute(subject, attribute)), time));
 }
 
+/**
+ * Values of finite labels that `subject` has held in this generation, expired ones included, without those in
+ * `listed`. What was ended is not among them: its end began a new generation.
+ */
+export function standingAgainst(
+  view: StateView,
+  subject: string,
+  listed: readonly string[],
+): readonly string[] {
+  const registry = registryOf(view);
+  const held = view.get(STATE.held(subject)) ?? [];
+  return held.filter(
+    (text) => !listed.includes(text) && registry.get(attributeOf(text).label)?.values !== undefined,
+  );
+}
+
 /** The subject, or a refusal when there is none or it is revoked. */
 export function activeSubject(view: StateView, id: string): SubjectState {
   const subject = view.get(STATE.subject(id));
@@ -52,7 +68,8 @@ export function generationOf(view: StateView, id: string): number {
 /**
  * Sets `text` on a subject until `until`. Grows the generation when an ended or expired attribute returns and
  * when a label that is a number, date, level or finite gets another value; a number, date or level has one value,
- * so its old one ends.
+ * so its old one ends. The issuer of another hospital gives no second value: it would make the subject's keys
+ * stale at will.
  */
 export function setAttribute(
   state: Overlay,
@@ -65,21 +82,16 @@ export function setAttribute(
   const before = state.get(key);
   state.set(key, { until, ended: false });
   if (inForce(before, time)) return;
-  let grows = before !== undefined;
-  let held = state.get(STATE.held(subject)) ?? [];
-  if (held.length >= ATTRIBUTES_MAX && !held.includes(text)) {
-    // Expired ones make room. Dropping them forgets a value of this generation, hence the next one.
-    held = held.filter((one) => inForce(state.get(STATE.attribute(subject, one)), time));
-    if (held.length >= ATTRIBUTES_MAX) refuse('attribute.too_many', { max: ATTRIBUTES_MAX });
-    grows = true;
-  }
-  const { issuer, label } = attributeOf(text);
-  const spec = registryOf(state).get(label);
+  const room = makeRoom(state, subject, text, time);
+  let { held } = room;
+  let grows = before !== undefined || room.dropped;
+  const attribute = attributeOf(text);
+  const spec = registryOf(state).get(attribute.label);
   const hasOneValue = spec !== undefined && spec.type !== 'text';
   if (hasOneValue || spec?.values !== undefined) {
     for (const other of held) {
-      const attribute = attributeOf(other);
-      if (other === text || attribute.issuer !== issuer || attribute.label !== label) continue;
+      if (other === text || !isOfLabel(other, attribute)) continue;
+      if (isForeign(state, subject, attribute.issuer)) refuse('attribute.second_value');
       grows = true;
       if (hasOneValue) held = withdraw(state, subject, other, held);
     }
@@ -87,6 +99,42 @@ export function setAttribute(
   if (!held.includes(text)) held = [...held, text].sort();
   state.set(STATE.held(subject), held);
   if (grows) bumpGeneration(state, subject);
+}
+
+function isOfLabel(text: string, { issuer, label }: { issuer: string; label: string }): boolean {
+  const attribute = attributeOf(text);
+  return attribute.issuer === issuer && attribute.label === label;
+}
+
+/** Whether `issuer` is another hospital than the subject's own; shared attributes are nobody's. */
+function isForeign(view: StateView, subject: string, issuer: string): boolean {
+  return issuer !== '' && issuer !== view.get(STATE.subject(subject))?.member;
+}
+
+/**
+ * What the subject holds, with room for `text` in the share of its issuer: own and shared attributes have theirs,
+ * other hospitals together the rest, so that none of them uses up what another needs. Expired ones make room;
+ * dropping them forgets a value of this generation, hence the next one.
+ */
+function makeRoom(
+  state: Overlay,
+  subject: string,
+  text: string,
+  time: number,
+): { readonly held: readonly string[]; readonly dropped: boolean } {
+  const held = state.get(STATE.held(subject)) ?? [];
+  if (held.includes(text) || hasRoom(state, subject, text, held)) return { held, dropped: false };
+  const kept = held.filter((one) => inForce(state.get(STATE.attribute(subject, one)), time));
+  if (kept.length === held.length || !hasRoom(state, subject, text, kept)) refuse('attribute.too_many');
+  return { held: kept, dropped: true };
+}
+
+function hasRoom(view: StateView, subject: string, text: string, held: readonly string[]): boolean {
+  const { issuer } = attributeOf(text);
+  const others = held.filter((one) => isForeign(view, subject, attributeOf(one).issuer));
+  if (!isForeign(view, subject, issuer)) return held.length - others.length < OWN_ATTRIBUTES_MAX;
+  const own = others.filter((one) => attributeOf(one).issuer === issuer);
+  return others.length < FOREIGN_ATTRIBUTES_MAX && own.length < ISSUER_ATTRIBUTES_MAX;
 }
 
 function withdraw(state: Overlay, subject: string, text: string, held: readonly string[]): readonly string[] {

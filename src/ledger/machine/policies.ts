@@ -5,11 +5,15 @@
  */
 import {
   type Attribute,
+  type Condition,
   checkAttribute,
   checkOffline,
   checkPolicy,
   decodePolicy,
+  evaluatePolicy,
+  isCondition,
   makeRegistry,
+  negate,
   type Policy,
   parseAttribute,
   type Registry,
@@ -24,7 +28,8 @@ const ATTRIBUTES_KEPT_MAX = 16_384;
 
 const registries = new WeakMap<readonly string[], Registry>();
 const policies = new Map<string, Policy>();
-const policiesByIdentity = new WeakMap<Uint8Array, Policy>();
+/** Names of byte arrays that stay, such as those of the state. */
+const names = new WeakMap<Uint8Array, string>();
 /** The registry under which a policy was found good last. */
 const checked = new WeakMap<Policy, Registry>();
 const attributes = new Map<string, Attribute>();
@@ -53,15 +58,20 @@ export function registryOf(view: StateView): Registry {
 
 const NO_LABELS: readonly string[] = [];
 
-/** The policy of canonical `bytes`, which must not be written into. Throws `policy.*`. */
-export function policyOf(bytes: Uint8Array): Policy {
-  const seen = policiesByIdentity.get(bytes);
-  if (seen !== undefined) return seen;
+/** A text that is the policy's bytes, one character a byte: equal for equal policies, whoever parsed them when. */
+export function policyName(bytes: Uint8Array): string {
+  const known = names.get(bytes);
+  if (known !== undefined) return known;
   let name = '';
   for (const byte of bytes) name += String.fromCharCode(byte);
-  const policy = policies.get(name) ?? remember(policies, POLICIES_KEPT_MAX, name, decodePolicy(bytes));
-  policiesByIdentity.set(bytes, policy);
-  return policy;
+  names.set(bytes, name);
+  return name;
+}
+
+/** The policy of canonical `bytes`, which must not be written into. Throws `policy.*`. */
+export function policyOf(bytes: Uint8Array): Policy {
+  const name = policyName(bytes);
+  return policies.get(name) ?? remember(policies, POLICIES_KEPT_MAX, name, decodePolicy(bytes));
 }
 
 /** The attribute that `text` prints. Throws `policy.syntax`. */
@@ -82,6 +92,53 @@ export function checkRecordPolicy(bytes: Uint8Array, gate: GateMode, registry: R
 /** The attributes of `texts` that the registry knows; a right may stand outside it and then counts for no policy. */
 export function registered(texts: readonly string[], registry: Registry): readonly Attribute[] {
   return texts.map(attributeOf).filter((attribute) => registry.has(attribute.label));
+}
+
+/**
+ * Whether `policy` holds for a key that lists `listed`, whose subject holds or has held, in the key's generation,
+ * also `against`. What is not listed satisfies nothing, but stands against `!=` and `not`: a key must not open
+ * more by leaving an attribute out, nor by waiting for it to expire.
+ */
+export function satisfies(
+  policy: Policy,
+  listed: readonly Attribute[],
+  against: readonly Attribute[],
+  registry: Registry,
+): boolean {
+  if (against.length === 0 || !hasNegation(policy)) return evaluatePolicy(policy, listed, registry);
+  return holdsUnder(policy, true, { listed, all: [...listed, ...against], registry });
+}
+
+interface Holder {
+  readonly listed: readonly Attribute[];
+  readonly all: readonly Attribute[];
+  readonly registry: Registry;
+}
+
+/** Negation is carried down to the conditions, as `evaluatePolicy` does: absence of a label fails both ways. */
+function holdsUnder(policy: Policy, wanted: boolean, holder: Holder): boolean {
+  if (policy.kind === 'not') return holdsUnder(policy.of, !wanted, holder);
+  if (isCondition(policy)) return conditionHolds(policy, wanted, holder);
+  const n = policy.of.length;
+  const k = policy.kind === 'and' ? n : policy.kind === 'or' ? 1 : policy.k;
+  const needed = wanted ? k : n - k + 1;
+  return policy.of.filter((child) => holdsUnder(child, wanted, holder)).length >= needed;
+}
+
+function conditionHolds(condition: Condition, wanted: boolean, { listed, all, registry }: Holder): boolean {
+  const asked = wanted ? condition : negate(condition);
+  const isAbout = ({ issuer, label }: Attribute): boolean =>
+    issuer === condition.issuer && label === condition.label;
+  if (!evaluatePolicy(asked, listed.filter(isAbout), registry)) return false;
+  const isNotEqual = condition.kind === 'compare' && condition.relation === '!=';
+  const isNegative = isNotEqual === wanted;
+  return !isNegative || evaluatePolicy(asked, all.filter(isAbout), registry);
+}
+
+function hasNegation(policy: Policy): boolean {
+  if (policy.kind === 'not') return true;
+  if (policy.kind === 'compare') return policy.relation === '!=';
+  return policy.kind === 'range' || policy.kind === 'set' ? false : policy.of.some(hasNegation);
 }
 
 export { type Attribute, checkAttribute, type Registry };

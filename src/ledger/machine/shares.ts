@@ -10,14 +10,14 @@ import { requireRight } from './rights.ts';
 import type { Rule, RuleContext } from './rule.ts';
 import { type ShareState, STATE } from './state.ts';
 
-/** The next epoch, among members of the consortium, with the quorum as threshold and the same master key. */
+/** The next epoch, of all members of the consortium, with their quorum as threshold and the same master key. */
 function checkCeremony({ state }: RuleContext, body: ShareEpoch, current: number | null): void {
   const expected = current === null ? 0 : current + 1;
   if (body.shareEpoch !== expected) refuse('share.epoch', { expected });
   const members = state.get(STATE.members) ?? [];
-  const isAmong = body.members.every((member) => members.includes(member));
-  const isWhole = current !== null || body.members.length === members.length;
-  const fits = isAmong && isWhole && body.threshold === quorumOf(body.members.length);
+  const isWhole =
+    body.members.length === members.length && body.members.every((member) => members.includes(member));
+  const fits = isWhole && body.threshold === quorumOf(members.length);
   if (!fits) refuse('share.members');
   const before = current === null ? undefined : state.get(STATE.share(current));
   if (before !== undefined && !equalBytes(before.mpk, body.mpk)) refuse('share.mpk_changed');

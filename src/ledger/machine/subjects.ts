@@ -6,11 +6,11 @@ import { checkPublicKey, type PublicKey } from '../../codec/signature.ts';
 import { SUBJECT_KEYS_MAX } from '../entries/bounds.ts';
 import { subjectProofMessage } from '../entries/proofs.ts';
 import type { AttributeSet } from '../entries/subjects.ts';
-import { activeSubject, bumpGeneration, endAttribute, generationOf, setAttribute } from './holding.ts';
+import { activeSubject, bumpGeneration, endAttribute, generationOf, holds, setAttribute } from './holding.ts';
 import { KEY_PROOF_COST } from './meter.ts';
 import { type Attribute, attributeOf, checkAttribute, registryOf } from './policies.ts';
 import { refuse } from './refusal.ts';
-import { RIGHT_LABEL, RIGHTS, type Right, requireRight } from './rights.ts';
+import { RIGHT_LABEL, RIGHTS, type Right, requireRight, rightAttribute } from './rights.ts';
 import { NOTHING, type Rule, type RuleContext } from './rule.ts';
 import { STATE } from './state.ts';
 
@@ -54,12 +54,24 @@ export const subjectPut: Rule<'SubjectPut'> = (context, body) => {
   return { result: NOTHING };
 };
 
-/** Appends a key and retires others; at least one stays. */
+/**
+ * Who may speak for a subject's keys and its end: a registrar of its member; over a subject that is itself registrar or
+ * operator, an operator only, since its new key would be theirs.
+ */
+function requireGuardian(context: RuleContext, id: string, member: string): void {
+  const { state, time } = context;
+  const isProtected = (['operator', 'registrar'] as const).some((right) =>
+    holds(state, id, rightAttribute(member, right), time),
+  );
+  requireRight(context, [isProtected ? 'operator' : 'registrar'], member);
+}
+
+/** Appends a key and retires others. */
 export const subjectKeyPut: Rule<'SubjectKeyPut'> = (context, body) => {
   const { state } = context;
   const id = toHex(body.subject);
   const subject = activeSubject(state, id);
-  requireRight(context, ['registrar'], subject.member);
+  requireGuardian(context, id, subject.member);
   checkProof(context, body.subject, subject.member, body.key, body.proof);
   if (subject.keys.length >= SUBJECT_KEYS_MAX || body.retire.some((ix) => ix >= subject.keys.length)) {
     refuse('subject.keys', { max: SUBJECT_KEYS_MAX });
@@ -136,7 +148,7 @@ export const subjectRevoke: Rule<'SubjectRevoke'> = (context, body) => {
   const { state } = context;
   const id = toHex(body.subject);
   const subject = activeSubject(state, id);
-  requireRight(context, ['registrar'], subject.member);
+  requireGuardian(context, id, subject.member);
   bumpGeneration(state, id);
   const bumped = activeSubject(state, id);
   state.set(STATE.subject(id), { ...bumped, revoked: true });

@@ -208,14 +208,14 @@ describe('AttributeSet and AttributeEnd', () => {
     expect(generation(ledger, 'ada')).toBe(1);
   });
 
-  it('holds at most 256 attributes; expired ones make room', async () => {
+  it('holds at most 192 attributes of its own member; expired ones make room', async () => {
     const ledger = await TestLedger.open();
     await ledger.enrol('ada', 'alder');
     const until = ledger.time + DAY_MS;
-    const many = Array.from({ length: 256 }, (_, i) =>
+    const many = Array.from({ length: 192 }, (_, i) =>
       set('ada', `alder/unit:u${i}`, i === 0 ? until : null),
     );
-    for (let i = 0; i < 256; i += 64) await ledger.put(ALDER, 'AttributeSet', many.slice(i, i + 64));
+    for (let i = 0; i < 192; i += 64) await ledger.put(ALDER, 'AttributeSet', many.slice(i, i + 64));
     expect(await ledger.refusal(ALDER, 'AttributeSet', set('ada', 'alder/unit:more'))).toBe(
       'attribute.too_many',
     );
@@ -225,6 +225,29 @@ describe('AttributeSet and AttributeEnd', () => {
     expect(await ledger.refusal(ALDER, 'AttributeSet', set('ada', 'alder/unit:evenmore'))).toBe(
       'attribute.too_many',
     );
+  });
+
+  it('of another member a subject holds at most 16, and no second value', async () => {
+    const ledger = await TestLedger.open();
+    await ledger.enrol('ada', 'alder');
+    const many = Array.from({ length: 17 }, (_, i) => set('ada', `birch/unit:u${i}`));
+    expect(await ledger.refusal(BIRCH, 'AttributeSet', many)).toBe('attribute.too_many');
+    await ledger.put(BIRCH, 'AttributeSet', many.slice(0, 15));
+    await ledger.put(BIRCH, 'AttributeSet', set('ada', 'birch/age:40'));
+    expect(await ledger.refusal(BIRCH, 'AttributeSet', set('ada', 'birch/unit:more'))).toBe(
+      'attribute.too_many',
+    );
+    await ledger.put(BIRCH, 'AttributeEnd', end('ada', 'birch/unit:u1'));
+    expect(await ledger.refusal(BIRCH, 'AttributeSet', set('ada', 'birch/age:41'))).toBe(
+      'attribute.second_value',
+    );
+    await ledger.put(BIRCH, 'AttributeEnd', end('ada', 'birch/age:40'));
+    expect(await ledger.refusal(BIRCH, 'AttributeSet', set('ada', 'birch/age:41'))).toBe('none');
+    for (const member of ['cedar', 'dogwood']) {
+      const theirs = Array.from({ length: 16 }, (_, i) => set('ada', `${member}/unit:u${i}`));
+      await ledger.put(operatorOf(member), 'AttributeSet', theirs);
+    }
+    expect(await ledger.refusal(ALDER, 'AttributeSet', set('ada', 'alder/unit:a'))).toBe('none');
   });
 });
 
