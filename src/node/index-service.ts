@@ -28,6 +28,7 @@ import type { NodeLedger } from './ledger.ts';
 import type { Replicas } from './replicas.ts';
 import type { SegmentFiles } from './segment-files.ts';
 import type { StagedRecord, Staging } from './staging.ts';
+import type { WorkPool } from './work/pool.ts';
 
 /** A flush is due when this many records wait, */
 const FLUSH_RECORDS = 4_000;
@@ -37,6 +38,8 @@ const IDLE_MS = 400;
 const WAIT_MS_MAX = 30_000;
 /** Records taken from staging at a time. */
 const FEED_RECORDS = 1_000;
+/** Keywords that one task of a worker thread evaluates: about 50 ms. */
+const EVALUATE_BATCH = 64;
 /** How long an evaluation waits for this node to apply the Search entry. */
 const APPLY_WAIT_MS = 4_000;
 
@@ -51,6 +54,7 @@ export interface IndexServiceOptions {
   readonly vaultKey: Uint8Array;
   readonly indexerKeys: HpkeKeyPair;
   readonly fieldKeys: readonly FieldKeys[];
+  readonly pool: WorkPool;
   readonly random: (length: number) => Uint8Array;
   /** Commits an IndexCommit signed by this member's indexer. */
   readonly commit: (body: { seq: number; manifestHash: Uint8Array; covered: number }) => Promise<void>;
@@ -182,7 +186,25 @@ export class IndexService {
       const staged = number === undefined ? undefined : this.#stagedOf(number.record, indexNo, staging);
       records.push({ indexNo, ...(await this.#keywordsOf(staged)) });
     }
+    await this.#evaluateAhead(records);
     this.#indexer.add(records);
+  }
+
+  /** Has the new keywords of `records` evaluated in the worker threads, so that building does not stop the event loop. */
+  async #evaluateAhead(records: readonly IndexRecord[]): Promise<void> {
+    const { member, fieldKeys, pool } = this.#options;
+    const wanted = this.#indexer.unknown(records.flatMap((record) => record.keywords));
+    const batches: (typeof wanted)[] = [];
+    for (let i = 0; i < wanted.length; i += EVALUATE_BATCH) batches.push(wanted.slice(i, i + EVALUATE_BATCH));
+    await Promise.all(
+      batches.map(async (keywords) => {
+        const found = await pool.run({
+          task: 'secrets',
+          item: { custodian: member, keys: fieldKeys, keywords },
+        });
+        this.#indexer.learn(keywords.map((one, i) => ({ ...one, t: found[i] })));
+      }),
+    );
   }
 
   #stagedOf(record: Uint8Array, indexNo: number, staging: Staging): StagedRecord | undefined {

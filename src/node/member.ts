@@ -324,6 +324,7 @@ export class MemberNode {
       ),
       indexerKeys: await hpkeKeyPair(await secretOf(keystore, SECRETS.indexer)),
       fieldKeys: await heldFieldKeys(keystore),
+      pool: this.options.pool,
       random,
       commit: async (body) => {
         await this.commitAs(this.operator, 'IndexCommit', body);

@@ -10,7 +10,7 @@
  */
 import { buildSegment, type SecretList } from './build.ts';
 import { searchError } from './errors.ts';
-import { secretFromT } from './keys.ts';
+import { secretFromT, secretFromT } from './keys.ts';
 import { encodeKeyword, keywordKey, sentinel } from './keyword.ts';
 import { encodeManifest, type Manifest, manifestEnd, manifestHash, segmentName } from './manifest.ts';
 import { mergeSegments, type OwnSegment } from './merge.ts';
@@ -141,6 +141,25 @@ export class Indexer {
   /** VOPRF public key for the ledger's registry entry of the field. */
   publicKey(field: string, epoch: number): Uint8Array {
     return this.#secrets.publicKey(field, epoch);
+  }
+
+  /** Of `keywords`, those whose secret in the current epoch is not at hand, with their field and epoch; each once. */
+  unknown(keywords: Iterable<Uint8Array>): { keyword: Uint8Array; field: string; epoch: number }[] {
+    const epochs = this.#secrets.current();
+    const found = new Map<string, { keyword: Uint8Array; field: string; epoch: number }>();
+    for (const keyword of keywords) {
+      const key = keywordKey(keyword);
+      if (found.has(key)) continue;
+      const field = fieldOfKeyword(keyword);
+      const epoch = this.#epochOf(epochs, field);
+      if (!this.#secrets.knows(keyword, field, epoch)) found.set(key, { keyword, field, epoch });
+    }
+    return [...found.values()];
+  }
+
+  /** Takes secrets that were evaluated elsewhere under this custodian's keys, in other threads for example. */
+  learn(rows: readonly { keyword: Uint8Array; field: string; epoch: number; t: Uint8Array }[]): void {
+    for (const { keyword, field, epoch, t } of rows) this.#secrets.remember(keyword, field, epoch, secretFromT(t));
   }
 
   /** Evaluates for a committed Search entry that the caller has checked with `hashBlinded`. */

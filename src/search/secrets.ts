@@ -92,6 +92,11 @@ export class KeywordSecrets {
     return secret;
   }
 
+  /** Whether `secretOf` would answer without an evaluation. */
+  knows(keyword: Uint8Array, field: string, epoch: number): boolean {
+    return this.#held(field, epoch).cache.has(keywordKey(keyword));
+  }
+
   /** Keeps a secret that came from the vault, sparing its evaluation. */
   remember(keyword: Uint8Array, field: string, epoch: number, secret: KeywordSecret): void {
     const { cache } = this.#held(field, epoch);

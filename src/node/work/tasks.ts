@@ -46,7 +46,24 @@ export interface OpenItem {
   readonly commitment: Uint8Array | null;
 }
 
+/** An indexer's keys and keywords to evaluate under them. The keys are the member's own and stay in its process. */
+export interface SecretsItem {
+  readonly custodian: string;
+  readonly keys: readonly {
+    readonly field: string;
+    readonly epoch: number;
+    readonly seed: Uint8Array;
+    readonly fieldKey: Uint8Array;
+  }[];
+  readonly keywords: readonly {
+    readonly keyword: Uint8Array;
+    readonly field: string;
+    readonly epoch: number;
+  }[];
+}
+
 export type Task =
+  | { readonly task: 'secrets'; readonly item: SecretsItem }
   | {
       readonly task: 'issue';
       readonly share: Uint8Array;
@@ -60,6 +77,8 @@ export type Task =
   | { readonly task: 'open'; readonly parameters: Parameters; readonly item: OpenItem };
 
 export interface TaskResults {
+  /** T_w of each keyword, in order. */
+  secrets: readonly Uint8Array[];
   issue: Uint8Array;
   seal: readonly Sealed[];
   rewrap: { readonly header: Uint8Array; readonly headerHash: Uint8Array; readonly policy: Uint8Array };

@@ -17,9 +17,11 @@ import {
 } from '../../abe/index.ts';
 import { openDataKey, openRecordPayload, sealRecord, wrapRecord } from '../../abe/record.ts';
 import { toHex } from '../../codec/bytes.ts';
+import { encodeCbor } from '../../codec/cbor.ts';
 import { CodedError } from '../../codec/errors.ts';
 import { sha256 } from '../../codec/hash.ts';
-import type { Parameters, SealItem, Task, TaskFailure, TaskResults } from './tasks.ts';
+import { KeywordSecrets } from '../../search/index.ts';
+import type { Parameters, SealItem, SecretsItem, Task, TaskFailure, TaskResults } from './tasks.ts';
 
 const random = (length: number): Uint8Array => crypto.getRandomValues(new Uint8Array(length));
 const group = await openGroup();
@@ -37,6 +39,9 @@ function keep<T>(kept: Map<string, T>, bytes: Uint8Array, make: () => T): T {
   }
   return value;
 }
+
+/** The indexer keeps the secrets; a thread needs none of them again. */
+const SECRETS_KEPT = 1;
 
 const knownKeys = new Map<string, AuthorityKeys>();
 const knownRegistries = new Map<string, Registry>();
@@ -67,8 +72,19 @@ function seal(parameters: Parameters, items: readonly SealItem[]): TaskResults['
   });
 }
 
+const knownSecrets = new Map<string, KeywordSecrets>();
+
+/** T_w of keywords under an indexer's own keys: the slow part of building an index. */
+function secrets({ custodian, keys, keywords }: SecretsItem): TaskResults['secrets'] {
+  const name = encodeCbor([custodian, keys.map(({ field, epoch, seed }) => [field, epoch, seed])]);
+  const held = keep(knownSecrets, name, () => new KeywordSecrets(custodian, keys, SECRETS_KEPT));
+  return keywords.map(({ keyword, field, epoch }) => held.secretOf(keyword, field, epoch).t);
+}
+
 function perform(task: Task): TaskResults[Task['task']] {
   switch (task.task) {
+    case 'secrets':
+      return secrets(task.item);
     case 'issue':
       return issue(task);
     case 'seal':
