@@ -110,8 +110,9 @@ export function cosignatureOf(
   set: ValidatorSet,
 ): string | undefined {
   try {
-    const { signatures } = splitNote(joinNote(body, [line]));
-    if (signatures.length !== 1) return undefined;
+    const { text, signatures } = splitNote(joinNote(body, [line]));
+    // A good signature with something before or behind it would spoil the checkpoint that it is put into.
+    if (text !== body || signatures.length !== 1 || noteLine(signatures[0]) !== line) return undefined;
     const signer = set.validators.find(({ member, key }) =>
       isLineOf(signatures[0], cosignerName(origin, member), NOTE_ED25519, key),
     );

@@ -231,6 +231,18 @@ describe('cosignatures', () => {
     expect(cosignatureOf(line('north', `${body}x\n`), body, origin, set)).toBeUndefined();
     expect(cosignatureOf('garbage', body, origin, set)).toBeUndefined();
     expect(cosignatureOf(line('north') + line('mercy'), body, origin, set)).toBeUndefined();
+    // A validator that lies may wrap its own good signature in what would spoil everybody's checkpoint.
+    const good = line('north');
+    for (const bent of [
+      `x\n\n${good}`,
+      `\n${good}`,
+      `${good}\n`,
+      `${good}${good}`,
+      good.trimEnd(),
+      `\n\n${good}`,
+    ]) {
+      expect(cosignatureOf(bent, body, origin, set)).toBeUndefined();
+    }
   });
 });
 
