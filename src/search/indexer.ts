@@ -10,7 +10,7 @@
  */
 import { buildSegment, type SecretList } from './build.ts';
 import { searchError } from './errors.ts';
-import { secretFromT, secretFromT } from './keys.ts';
+import { secretFromT } from './keys.ts';
 import { encodeKeyword, keywordKey, sentinel } from './keyword.ts';
 import { encodeManifest, type Manifest, manifestEnd, manifestHash, segmentName } from './manifest.ts';
 import { mergeSegments, type OwnSegment } from './merge.ts';
