@@ -12,17 +12,14 @@
 import { create, type KuboRPCClient } from 'kubo-rpc-client';
 import type { BlockBackend, BlockWriter } from './backend.ts';
 import { carHeader, carSection } from './car.ts';
-import { type CID, DAG_PB_CODEC, matches } from './cid.ts';
+import { type CID, matches } from './cid.ts';
 import { storageError } from './errors.ts';
 import { Handoff } from './handoff.ts';
 import { KuboCalls, offline } from './kubo-calls.ts';
-import { collectPins, KEPT_NAME } from './kubo-pins.ts';
+import { KuboPins } from './kubo-pins.ts';
 import type { PayloadStore } from './payload-store.ts';
 import { unixfsStore } from './unixfs-store.ts';
 import { WriteGate } from './write-gate.ts';
-
-/** Pins of one commit that are under way at a time. */
-const PINS_AT_ONCE = 16;
 
 export type KuboCredentials =
   | { readonly username: string; readonly password: string }
@@ -54,12 +51,14 @@ function authorization(credentials: KuboCredentials): string {
 class KuboBackend implements BlockBackend {
   readonly #client: KuboRPCClient;
   readonly #calls: KuboCalls;
+  readonly #pins: KuboPins;
   /** The daemon's collection removes what is not pinned yet, so it never runs beside an upload of ours. */
   readonly #gate = new WriteGate();
 
   constructor(client: KuboRPCClient, calls: KuboCalls) {
     this.#client = client;
     this.#calls = calls;
+    this.#pins = new KuboPins(client, calls);
   }
 
   async read(cid: CID): Promise<Uint8Array | undefined> {
@@ -76,12 +75,9 @@ class KuboBackend implements BlockBackend {
   }
 
   async putBlock(cid: CID, bytes: Uint8Array): Promise<void> {
-    const cidCodec = cid.code === DAG_PB_CODEC ? 'dag-pb' : 'raw';
     await this.#gate.writing(async () => {
-      await this.#calls.retry((signal) =>
-        this.#client.block.put(bytes, { ...offline(signal), ...{ cidCodec, allowBigBlock: true } }),
-      );
-      await this.#pin(cid, false);
+      await this.#pins.putBlock(cid, bytes);
+      await this.#pins.pin(cid, false);
     });
   }
 
@@ -101,7 +97,7 @@ class KuboBackend implements BlockBackend {
       flush,
       commit: async (roots) => {
         await flush();
-        await inParallel(roots, PINS_AT_ONCE, (root) => this.#pin(root, true));
+        await this.#pins.keep(roots);
         leave();
       },
       abandon: () => {
@@ -117,17 +113,11 @@ class KuboBackend implements BlockBackend {
     graceMs: number,
     now: number,
   ): Promise<{ removed: number; kept: number }> {
-    return collectPins(this.#client, this.#calls, this.#gate, { live, graceMs, now });
+    return this.#pins.collect(this.#gate, live, graceMs, now);
   }
 
   async close(): Promise<void> {
     await this.#gate.alone(async () => undefined);
-  }
-
-  async #pin(cid: CID, recursive: boolean): Promise<void> {
-    await this.#calls.retry((signal) =>
-      this.#client.pin.add(cid, { ...offline(signal), recursive, name: KEPT_NAME }),
-    );
   }
 }
 
@@ -173,16 +163,4 @@ class Upload {
 async function* withHeader(header: Uint8Array, rest: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   yield header;
   yield* rest;
-}
-
-async function inParallel<T>(
-  items: readonly T[],
-  atOnce: number,
-  work: (item: T) => Promise<void>,
-): Promise<void> {
-  let next = 0;
-  const worker = async (): Promise<void> => {
-    while (next < items.length) await work(items[next++]);
-  };
-  await Promise.all(Array.from({ length: Math.min(atOnce, items.length) }, worker));
 }

@@ -3,13 +3,15 @@ import { createDecipheriv, hkdfSync } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { fromHex, toHex, utf8 } from '../../src/codec/bytes.ts';
+import { parseCid } from '../../src/storage/cid.ts';
 import { openErasable } from '../../src/storage/erasable.ts';
 import { openEmbeddedStore, replicasFor, STORAGE_ERRORS } from '../../src/storage/index.ts';
+import { bundleBlock } from '../../src/storage/kubo-pins.ts';
 import { closing, collectBytes, temporaryDirectory } from './support.ts';
 
 const doc = readFileSync(new URL('../../docs/format/storage.md', import.meta.url), 'utf8');
 const indented = [...doc.matchAll(/^ {4}([0-9a-z]{40,})$/gm)].map(([, text]) => text);
-const [cid, key, car, sealed] = indented;
+const [cid, key, car, sealed, bundle] = indented;
 
 describe('docs/format/storage.md', () => {
   test('the object of the example has the CID, the key and the CAR that it shows', async () => {
@@ -39,6 +41,10 @@ describe('docs/format/storage.md', () => {
   test('the replicas of the example are those that every node computes', () => {
     const replicas = replicasFor(cid, ['north', 'south', 'east', 'west'], 2);
     expect(doc).toContain(`    ${replicas.join(', ')}\n`);
+  });
+
+  test('the bundle of the example is what a bulk import would pin', () => {
+    expect(bundleBlock([parseCid(cid)]).cid.toString()).toBe(bundle);
   });
 
   test('every code that storage throws has a meaning in the table', () => {

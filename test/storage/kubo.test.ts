@@ -1,5 +1,4 @@
-import { create } from 'kubo-rpc-client';
-import type { CID } from 'multiformats/cid';
+import { create, type KuboRPCClient } from 'kubo-rpc-client';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { readCar } from '../../src/storage/car.ts';
 import {
@@ -22,6 +21,12 @@ import {
 } from './support.ts';
 
 const binary = kuboBinary();
+
+async function namesOfPins(client: KuboRPCClient): Promise<(string | undefined)[]> {
+  const names: (string | undefined)[] = [];
+  for await (const { name } of client.pin.ls({ type: 'recursive', names: true })) names.push(name);
+  return names;
+}
 
 async function blocksOf(car: AsyncIterable<Uint8Array>): Promise<string[]> {
   const cids: string[] = [];
@@ -84,6 +89,36 @@ describe.skipIf(binary === undefined)('over a real Kubo daemon (needs HIPPOCRYPT
     expect(await store.has(theirs.cid.toString())).toBe(true);
   });
 
+  test('a bulk import is one pin, and its objects are collected one by one', async () => {
+    const store = await open();
+    const client = create({ url: daemons[(opened - 1) % daemons.length].url });
+    const items = Array.from({ length: 40 }, (_, i) => seededBytes(`bulk ${i}`, 100 + i));
+    const cids = (await store.putMany(items)).map(({ cid }) => cid);
+    expect(await namesOfPins(client)).toEqual(['hippocrypt']);
+    const live = cids.slice(0, 30);
+    expect(await store.collect(live, 1000, 0)).toEqual({ removed: 0, kept: 1 });
+    expect(await store.collect(live, 1000, 999)).toEqual({ removed: 0, kept: 1 });
+    expect(await store.collect(live, 1000, 1000)).toEqual({ removed: 1, kept: 0 });
+    for (const [i, cid] of cids.entries()) expect(await store.has(cid)).toBe(i < 30);
+    expect(await store.collect(live.slice(0, 3), 0, 2000)).toEqual({ removed: 0, kept: 1 });
+    expect(await store.collect(live.slice(0, 3), 0, 3000)).toEqual({ removed: 1, kept: 0 });
+    expect(await namesOfPins(client)).toEqual(['hippocrypt', 'hippocrypt', 'hippocrypt']);
+    for (const [i, cid] of cids.entries()) expect(await store.has(cid)).toBe(i < 3);
+  });
+
+  test('an object that came block by block outlives collections while it is live', async () => {
+    const [from, to] = [closing(openEmbeddedStore(temporaryDirectory())), await open()];
+    const bytes = seededBytes('block by block', 3 * CHUNK_BYTES);
+    const { cid } = await from.put(bytes);
+    for await (const part of readCar(from.exportCar([cid]))) {
+      if (!('roots' in part)) await to.putBlock(part.cid.toString(), part.bytes);
+    }
+    for (let now = 0; now < 5; now++) await to.collect([cid], 0, now);
+    expectSame(await collectBytes(to.get(cid)), bytes);
+    for (let now = 5; now < 8; now++) await to.collect([], 0, now);
+    expect(await to.has(cid)).toBe(false);
+  });
+
   test('an upload whose source fails leaves no pin', async () => {
     const store = await open();
     const client = create({ url: daemons[(opened - 1) % daemons.length].url });
@@ -92,9 +127,7 @@ describe.skipIf(binary === undefined)('over a real Kubo daemon (needs HIPPOCRYPT
       throw new RangeError('the source broke');
     }
     await expect(store.put(failing())).rejects.toThrow('the source broke');
-    const pins: CID[] = [];
-    for await (const { cid } of client.pin.ls()) pins.push(cid);
-    expect(pins).toEqual([]);
+    expect(await namesOfPins(client)).toEqual([]);
   });
 
   test('a daemon that stops answering is storage.kubo_timeout, for reads and in the middle of an upload', async () => {
