@@ -146,20 +146,23 @@ export class Indexer {
   /** Of `keywords`, those whose secret in the current epoch is not at hand, with their field and epoch; each once. */
   unknown(keywords: Iterable<Uint8Array>): { keyword: Uint8Array; field: string; epoch: number }[] {
     const epochs = this.#secrets.current();
-    const found = new Map<string, { keyword: Uint8Array; field: string; epoch: number }>();
+    const found: { keyword: Uint8Array; field: string; epoch: number }[] = [];
+    const seen = new Set<string>();
     for (const keyword of keywords) {
       const key = keywordKey(keyword);
-      if (found.has(key)) continue;
+      if (seen.has(key)) continue;
+      seen.add(key);
       const field = fieldOfKeyword(keyword);
       const epoch = this.#epochOf(epochs, field);
-      if (!this.#secrets.knows(keyword, field, epoch)) found.set(key, { keyword, field, epoch });
+      if (!this.#secrets.knows(keyword, field, epoch)) found.push({ keyword, field, epoch });
     }
-    return [...found.values()];
+    return found;
   }
 
   /** Takes secrets that were evaluated elsewhere under this custodian's keys, in other threads for example. */
   learn(rows: readonly { keyword: Uint8Array; field: string; epoch: number; t: Uint8Array }[]): void {
-    for (const { keyword, field, epoch, t } of rows) this.#secrets.remember(keyword, field, epoch, secretFromT(t));
+    for (const { keyword, field, epoch, t } of rows)
+      this.#secrets.remember(keyword, field, epoch, secretFromT(t));
   }
 
   /** Evaluates for a committed Search entry that the caller has checked with `hashBlinded`. */

@@ -136,16 +136,27 @@ function readMembers(
 function readDeltas(bytes: Uint8Array, reader: { offset: number }, n: number, width: number): Members {
   const ids = new Uint32Array(n);
   const start = reader.offset;
+  let offset = start;
   let next = 0;
   for (let i = 0; i < n; i++) {
-    const byte = bytes[reader.offset];
-    if (byte < 0x80) {
-      next += byte;
-      reader.offset++;
-    } else next += readVarint(bytes, reader);
+    const low = bytes[offset];
+    const high = bytes[offset + 1];
+    // One byte or two without a further one and without a superfluous zero: nearly all gaps.
+    if (low < 0x80) {
+      next += low;
+      offset += 1;
+    } else if (high > 0 && high < 0x80) {
+      next += (low & 0x7f) | (high << 7);
+      offset += 2;
+    } else {
+      reader.offset = offset;
+      next += readVarint(bytes, reader);
+      offset = reader.offset;
+    }
     if (next >= width) throw malformed('a record number lies outside the segment');
     ids[i] = next++;
   }
+  reader.offset = offset;
   if (Math.ceil(width / 8) < reader.offset - start) throw malformed('a bitmap would be shorter');
   return membersOfIds(ids);
 }

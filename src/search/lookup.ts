@@ -60,10 +60,11 @@ export function paddedTerms(count: number): number {
 /** Every list of the plan, verified. Throws instead of answering from fewer segments or terms. */
 export async function lookupLists(input: LookupInput): Promise<SegmentLists[]> {
   const open = input.manifest.segments.map((meta) => openSegment(input, meta));
+  const decoys = decoyChooser(input);
   const pages = await Promise.all(
     open.map(({ meta, reader, terms }) => {
       const positions = terms.map(({ u }) => u);
-      if (!reader.isWhole) positions.push(...decoyPositions(input, meta, terms));
+      if (!reader.isWhole) positions.push(...decoys(meta, terms));
       return reader.leaves(
         positions.map((u) => bucketOf(u, meta.bits)),
         input.cost,
@@ -109,17 +110,30 @@ function openSegment(input: LookupInput, meta: SegmentMeta): OpenSegment {
 
 const DECOY_LABEL = utf8('sli/1/decoy');
 
+type Decoys = (meta: SegmentMeta, terms: readonly OpenTerm[]) => readonly number[];
+
 /**
  * Bucket positions of the decoys that go with `terms` of one segment. They depend on the epochs too: decoys that
  * outlived an epoch change would stand out from the terms, whose positions change with it.
  */
-function decoyPositions(input: LookupInput, meta: SegmentMeta, terms: readonly OpenTerm[]): number[] {
-  const names = terms.map(({ planned }) => toHex(sha256(planned.bytes))).sort();
-  const fields = new Set(terms.map(({ planned }) => planned.field));
-  const epochs = meta.epochs.filter(({ field }) => fields.has(field)).map(({ epoch }) => epoch);
-  const scope = sha256(encodeCbor([input.manifest.custodian, names, epochs]));
-  return Array.from({ length: paddedTerms(terms.length) - terms.length }, (_, i) =>
-    readU32be(hmacSha256(input.clientKey, concat(DECOY_LABEL, scope, u32be(i))), 0),
+function decoyChooser(input: LookupInput): Decoys {
+  const chosen = new Map<string, readonly number[]>();
+  const digests = input.keywords.map(({ bytes }) => toHex(sha256(bytes)));
+  return (meta, terms) => {
+    const names = terms.map(({ at }) => digests[at]).sort();
+    const fields = new Set(terms.map(({ planned }) => planned.field));
+    const epochs = meta.epochs.filter(({ field }) => fields.has(field)).map(({ epoch }) => epoch);
+    const scope = encodeCbor([input.manifest.custodian, names, epochs]);
+    const key = toHex(scope);
+    const known = chosen.get(key) ?? decoyPositions(input.clientKey, sha256(scope), terms.length);
+    chosen.set(key, known);
+    return known;
+  };
+}
+
+function decoyPositions(clientKey: Uint8Array, scope: Uint8Array, terms: number): number[] {
+  return Array.from({ length: paddedTerms(terms) - terms }, (_, i) =>
+    readU32be(hmacSha256(clientKey, concat(DECOY_LABEL, scope, u32be(i))), 0),
   );
 }
 
