@@ -1,5 +1,5 @@
 /**
- * Where the engine keeps its things: tables and keys of the store, described in docs/format/ledger.md. Numbers are
+ * Where the engine keeps its things: tables and keys of the store, described in docs/format/ledger-store.md. Numbers are
  * big-endian, so that keys order as the numbers do.
  */
 import { concat, readU32be, u32be, u64be, utf8 } from '../../codec/bytes.ts';

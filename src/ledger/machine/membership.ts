@@ -53,7 +53,8 @@ export function checkAdmission({ state, chain, host, meter }: RuleContext, admis
   checkPublicKey(operator.key);
   const taken = (one: Member): boolean =>
     one.id === member.id || toHex(one.validatorKey) === toHex(member.validatorKey);
-  if (present.some(taken) || operator.member !== member.id) refuse('reconfig.members');
+  const wasMember = state.get(STATE.former(member.id)) !== undefined;
+  if (wasMember || present.some(taken) || operator.member !== member.id) refuse('reconfig.members');
   if (state.get(STATE.subject(toHex(operator.subject))) !== undefined) refuse('subject.exists');
   if (!host.verifies(validatorKey, admissionMessage(chain.chainId, member, operator), proof)) {
     refuse('subject.proof');
@@ -68,9 +69,10 @@ export function admitMember(context: RuleContext, { member, operator }: Admissio
   scheduleValidators(context);
 }
 
-/** Its subjects stay enrolled and lose the rights that only a member gives. */
+/** Its subjects stay enrolled and lose the rights that only a member gives; its name is not given again. */
 export function removeMember(context: RuleContext, id: string): void {
-  const { state } = context;
+  const { state, height } = context;
+  state.set(STATE.former(id), { height });
   state.set(
     STATE.members,
     (state.get(STATE.members) ?? []).filter((one) => one !== id),

@@ -150,6 +150,11 @@ export interface EligibilityState {
   readonly since: number;
 }
 
+export interface FormerMemberState {
+  /** Height at which it was removed. */
+  readonly height: number;
+}
+
 /** That a contradiction at one height was punished: it counts once. */
 export interface EvidenceState {
   readonly height: number;
@@ -165,6 +170,8 @@ export const STATE = {
   /** `issuer/label` or `label` of every registered label, in order of registration. */
   labels: key<readonly string[]>('labels'),
   member: (id: string) => key<MemberState>(`member/${id}`),
+  /** A member that left: its name is not given again, because its subjects would have their rights again. */
+  former: (id: string) => key<FormerMemberState>(`former/${id}`),
   validators: (epoch: number) => key<ValidatorsState>(`validators/${epoch}`),
   eligibility: (member: string) => key<EligibilityState>(`eligibility/${member}`),
   evidence: (member: string, height: number) => key<EvidenceState>(`evidence/${member}/${height}`),

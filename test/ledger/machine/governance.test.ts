@@ -169,6 +169,11 @@ describe('Reconfig', () => {
     await ledger.block([]);
     const again = propose(ledger, 'Reconfig', { add: null, remove: 'dogwood' });
     expect(await ledger.refusal(ALDER, 'Proposal', again)).toBe('reconfig.members');
+    const back = propose(ledger, 'Reconfig', admission('elm'));
+    expect(await ledger.refusal(ALDER, 'Proposal', back)).toBe('reconfig.members');
+    expect(await ledger.refusal(ALDER, 'Proposal', propose(ledger, 'Reconfig', admission('fir')))).toBe(
+      'none',
+    );
   });
 
   it('a newcomer proves its validator key and takes nobody’s name, key or subject', async () => {

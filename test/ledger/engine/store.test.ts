@@ -1,0 +1,51 @@
+/** docs/format/ledger-store.md: the example's keys and values are those of the code, and every table is described. */
+import { readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { fromHex, toHex } from '../../../src/codec/bytes.ts';
+import { nonceExpiryKey } from '../../../src/ledger/engine/committed-state.ts';
+import * as tables from '../../../src/ledger/engine/tables.ts';
+import { type KvOp, MemoryStore, STATE } from '../../../src/ledger/index.ts';
+import { everyKind } from './every-kind.ts';
+
+const TEXT = readFileSync(new URL('../../../docs/format/ledger-store.md', import.meta.url), 'utf8');
+
+function exampleValues(): Readonly<Record<string, string>> {
+  const [, block] = /```\n([\s\S]*?)```/.exec(TEXT) ?? [];
+  const values: Record<string, string> = {};
+  for (const [, name, value] of (block ?? '').matchAll(/^(\w+) +((?:[0-9a-f]+\s+)+)/gm)) {
+    values[name] = value.replace(/\s/g, '');
+  }
+  return values;
+}
+
+describe('docs/format/ledger-store.md', () => {
+  it('its example is what the code makes', () => {
+    const subject = '00112233445566778899aabbccddeeff';
+    const { referenceKey, transactionValue } = tables;
+    const made = {
+      subject: referenceKey({ by: 'subject', id: fromHex(subject) }, 258),
+      record: referenceKey({ by: 'record', id: new Uint8Array(32).fill(0xab) }, 258),
+      kind: referenceKey({ by: 'kind', id: 'Access' }, 258),
+      tx: transactionValue(258, 1),
+      nonce: nonceExpiryKey(1_767_225_660_000, STATE.nonce(subject, '0f'.repeat(16))),
+    };
+    const hex = Object.fromEntries(Object.entries(made).map(([name, bytes]) => [name, toHex(bytes)]));
+    expect(hex).toEqual(exampleValues());
+  });
+
+  it('every table that a ledger writes is named here or with the log and the state tree', async () => {
+    const written = new Set<string>();
+    class Watched extends MemoryStore {
+      override async write(ops: readonly KvOp[]): Promise<void> {
+        for (const { table } of ops) written.add(table);
+        await super.write(ops);
+      }
+    }
+    await everyKind(new Watched());
+    const elsewhere = ['log', 'state', 'state-node'];
+    for (const table of [...written].filter((name) => !elsewhere.includes(name))) {
+      expect(TEXT).toContain(`| \`${table}\` |`);
+    }
+    expect([...written].sort()).toContain('nonce-expiry');
+  });
+});
