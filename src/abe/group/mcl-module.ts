@@ -48,6 +48,7 @@ const CALLS = [
   '_mclBnG2_isZero',
   '_mclBnG2_add',
   '_mclBnG2_dbl',
+  '_mclBnG2_neg',
   '_mclBnG2_mul',
   '_mclBnG2_mulCT',
   '_mclBnG2_normalizeVec',

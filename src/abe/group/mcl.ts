@@ -23,7 +23,7 @@ import {
   type SecretScalar,
 } from './types.ts';
 
-/** Hashes of leaves remembered, about 0.3 kB each. The oldest is forgotten first. */
+/** Hashes of leaves remembered, about 0.3 kB each. The least recently used is forgotten first. */
 const HASH_CACHE_MAX = 4096;
 /** A remembered hash gets a 4-bit table (135 KiB, 2.5 ms to build) when it has been multiplied this often. */
 const HOT_USES = 16;
@@ -105,6 +105,15 @@ export function mclGroup(mcl: MclModule): Group {
     }
   }
 
+  function mulSmallG2(point: MclG2, k: number): void {
+    put(point, left);
+    mcl._mclBnG2_clear(out);
+    for (let bit = 31 - Math.clz32(k); bit >= 0; bit--) {
+      mcl._mclBnG2_dbl(out, out);
+      if (((k >>> bit) & 1) === 1) mcl._mclBnG2_add(out, out, left);
+    }
+  }
+
   const hashes = new Map<string, MclG1>();
   const hot: MclG1[] = [];
   const gtTables: MclGT[] = [];
@@ -132,7 +141,12 @@ export function mclGroup(mcl: MclModule): Group {
   function hashToG1(message: Uint8Array): MclG1 {
     const name = toHex(message);
     const known = hashes.get(name);
-    if (known !== undefined) return known;
+    if (known !== undefined) {
+      // Back to the end of the queue: gates pass through once, attributes come again.
+      hashes.delete(name);
+      hashes.set(name, known);
+      return known;
+    }
     const at = message.length <= 1024 ? bytesAt : mcl._malloc(message.length);
     putBytes(message, at);
     const status = mcl._mclBnG1_hashAndMapToWithDst(out, at, message.length, dstAt, dst.length);
@@ -262,7 +276,18 @@ export function mclGroup(mcl: MclModule): Group {
     },
     mulG2(p, k) {
       const point = own(MclG2, p);
-      const scalar = scalarToBytes(k);
+      const positive = mod(k);
+      const negative = GROUP_ORDER - positive;
+      if (positive <= SMALL_SCALAR_MAX) {
+        mulSmallG2(point, Number(positive));
+        return takeG2();
+      }
+      if (negative <= SMALL_SCALAR_MAX) {
+        mulSmallG2(point, Number(negative));
+        mcl._mclBnG2_neg(out, out);
+        return takeG2();
+      }
+      const scalar = scalarToBytes(positive);
       if (point.table !== undefined) {
         mcl._mclBnG2_clear(out);
         addFromTable(point.table, out, scalar);

@@ -11,7 +11,7 @@ import { invert } from '../group/scalar.ts';
 import type { G1, G2, Group } from '../group/types.ts';
 import type { DecryptionKey } from '../scheme/key.ts';
 import type { AuthorityKeys } from './keys.ts';
-import { lagrangeAtZero, lagrangeScalars } from './lagrange.ts';
+import { lagrangeAtZero } from './lagrange.ts';
 import type { KeyRing, RingPart } from './ring.ts';
 import { type KeyElements, verifyElements, verifyLeaf } from './verify.ts';
 
@@ -93,8 +93,8 @@ function interpolate(
     const sum = group.sumG1(points.map((point, i) => group.mulG1(point, numerators[i])));
     return denominator === 1n ? sum : group.mulG1(sum, inverse);
   };
-  const scalars = lagrangeScalars(quorum);
-  const k3: G2 = group.sumG2(elements.map((part, i) => group.mulG2(part.k3, scalars[i])));
+  const sum2 = group.sumG2(elements.map((part, i) => group.mulG2(part.k3, numerators[i])));
+  const k3: G2 = denominator === 1n ? sum2 : group.mulG2(sum2, inverse);
   const combined = new Map<string, G1>();
   for (const hex of leaves) combined.set(hex, g1(elements.flatMap((part) => part.leaves.get(hex) ?? [])));
   return { k1: g1(elements.map((part) => part.k1)), k3, leaves: combined };
