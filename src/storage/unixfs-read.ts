@@ -1,5 +1,5 @@
 /**
- * Reading a UnixFS file of any length at the reader's pace, one leaf in memory. ipfs-unixfs-exporter is not used
+ * Reading a UnixFS file of any length at the reader's pace, a few leaves in memory. ipfs-unixfs-exporter is not used
  * for this because (16.2) it reads ahead without bound of a slow consumer, and because a missing block below the
  * first level ends in an unhandled rejection. Tests hold the two to equal bytes.
  *
@@ -11,6 +11,9 @@ import { UnixFS } from 'ipfs-unixfs';
 import { type CID, DAG_PB_CODEC, requireStored } from './cid.ts';
 import { DAG_DEPTH_MAX, type ReadBlock } from './dag.ts';
 import { storageError } from './errors.ts';
+
+/** Blocks read before they are needed. A slow reader holds this many MiB and no more. */
+const READ_AHEAD = 3;
 
 interface FileNode {
   /** Bytes that stand in the node itself, before those of its children. */
@@ -45,24 +48,43 @@ export async function* walkFileRange(
   start: number,
   end: number,
 ): AsyncGenerator<{ cid: CID; bytes: Uint8Array; wanted: Uint8Array }> {
-  const stack: { cid: CID; at: number; size: number | undefined; depth: number }[] = [];
-  stack.push({ cid: root, at: 0, size: undefined, depth: 1 });
+  const stack: Pending[] = [{ cid: root, at: 0, size: undefined, depth: 1, reading: undefined }];
   for (let next = stack.pop(); next !== undefined; next = stack.pop()) {
     const { cid, size, depth } = next;
-    const bytes = await mustRead(cid, read);
+    const bytes = await (next.reading ?? mustRead(cid, read));
     const node = parseNode(cid, bytes);
     if (size !== undefined && node.size !== size) throw badNode(cid, 'a size its parent denies');
     if (depth > DAG_DEPTH_MAX) throw badNode(cid, `more than ${DAG_DEPTH_MAX} levels`);
-    const from = Math.max(0, start - next.at);
-    yield { cid, bytes, wanted: node.data.subarray(from, Math.max(from, end - next.at)) };
     let at = next.at + node.data.length;
-    const overlapping: typeof stack = [];
+    const overlapping: Pending[] = [];
     for (const child of node.children) {
-      const wanted = start < end && at < end && at + child.size > start;
-      if (wanted) overlapping.push({ ...child, at, depth: depth + 1 });
+      const isWanted = start < end && at < end && at + child.size > start;
+      if (isWanted) overlapping.push({ ...child, at, depth: depth + 1, reading: undefined });
       at += child.size;
     }
     stack.push(...overlapping.reverse());
+    readAhead(stack, read);
+    const from = Math.max(0, start - next.at);
+    yield { cid, bytes, wanted: node.data.subarray(from, Math.max(from, end - next.at)) };
+  }
+}
+
+/** A node still to be visited: where its content begins, its size as the parent says, and its block if on the way. */
+interface Pending {
+  readonly cid: CID;
+  readonly at: number;
+  readonly size: number | undefined;
+  readonly depth: number;
+  reading: Promise<Uint8Array> | undefined;
+}
+
+/** Begins to read the blocks that are visited next, so that disk, hashing and consumer overlap. */
+function readAhead(stack: readonly Pending[], read: ReadBlock): void {
+  for (const pending of stack.slice(-READ_AHEAD)) {
+    if (pending.reading !== undefined) continue;
+    pending.reading = mustRead(pending.cid, read);
+    // Whoever stops early never awaits it; whoever gets there still sees the failure.
+    pending.reading.catch(() => undefined);
   }
 }
 
