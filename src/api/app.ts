@@ -8,13 +8,21 @@ import jwt from '@fastify/jwt';
 import rateLimit from '@fastify/rate-limit';
 import swagger from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
-import Fastify, { type FastifyInstance, type FastifyServerOptions, LogController } from 'fastify';
+import Fastify, {
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
+  type FastifyServerOptions,
+  LogController,
+} from 'fastify';
 import {
   jsonSchemaTransform,
   jsonSchemaTransformObject,
   serializerCompiler,
   validatorCompiler,
 } from 'fastify-type-provider-zod';
+import { CodedError } from '../codec/errors.ts';
+import { readYourWrites } from './heights.ts';
 import { registerMetrics } from './metrics.ts';
 import type { Services } from './ports.ts';
 import { toProblem } from './problems.ts';
@@ -43,6 +51,19 @@ export interface AppOptions {
   readonly ratePerMinute?: number;
 }
 
+/** The one way in which an error leaves: problem+json of the table, with the id under which the log knows the request. */
+function sendProblem(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  const problem = toProblem(error);
+  if (problem.status >= 500) request.log.error({ event: 'request.failed', code: problem.code, err: error });
+  const wait = (error as { headers?: Record<string, string> }).headers;
+  if (wait !== undefined) reply.headers(wait);
+  return reply
+    .code(problem.status)
+    .header('content-type', 'application/problem+json')
+    .serializer(JSON.stringify)
+    .send({ ...problem, requestId: request.id });
+}
+
 /** A ready app that is not listening yet: tests use `inject`, the node calls `listen`. */
 export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   const app = Fastify({
@@ -52,34 +73,21 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     // Ids and tokens are never in a URL query that a log could keep: only the path is logged.
     logController: new LogController({ disableRequestLogging: true }),
     routerOptions: { maxParamLength: 512 },
+    frameworkErrors: sendProblem,
   });
   app.setValidatorCompiler(validatorCompiler);
   app.setSerializerCompiler(serializerCompiler);
 
-  app.setErrorHandler((error, request, reply) => {
-    const problem = toProblem(error);
-    if (problem.status >= 500) request.log.error({ event: 'request.failed', code: problem.code, err: error });
-    const wait = (error as { headers?: Record<string, string> }).headers;
-    if (wait !== undefined) reply.headers(wait);
-    return reply
-      .code(problem.status)
-      .header('content-type', 'application/problem+json')
-      .serializer(JSON.stringify)
-      .send({ ...problem, requestId: request.id });
-  });
+  app.setErrorHandler(sendProblem);
   app.setNotFoundHandler((request, reply) =>
-    reply
-      .code(404)
-      .header('content-type', 'application/problem+json')
-      .serializer(JSON.stringify)
-      .send({
-        type: 'urn:hippocrypt:problem:route.unknown',
-        title: 'No such route',
-        status: 404,
-        code: 'route.unknown',
-        detail: `There is no ${request.method} ${request.url.split('?', 1)[0]}. The routes are listed at /docs.`,
-        requestId: request.id,
-      }),
+    sendProblem(
+      new CodedError(
+        'route.unknown',
+        `There is no ${request.method} ${request.url.split('?', 1)[0]}. The routes are listed at /docs.`,
+      ),
+      request,
+      reply,
+    ),
   );
 
   await app.register(helmet, {
@@ -118,6 +126,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   await app.register(swaggerUi, { routePrefix: '/docs' });
   registerMetrics(app, options.services);
 
+  readYourWrites(app, options.services);
   app.addHook('onRequest', requireSession(options.services));
   const { services } = options;
   await app.register(async (scope) => {

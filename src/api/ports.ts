@@ -35,6 +35,8 @@ export interface EntryFilter {
 
 /** Reads of the ledger as this node applied it. Every answer is of one height. */
 export interface LedgerReads {
+  /** Whether this node has applied `height`, waiting up to `waitMs` for it. */
+  reached(height: number, waitMs: number): Promise<boolean>;
   tip(): { readonly height: number; readonly timeMs: number; readonly size: number };
   /** Decoded state value or undefined. */
   get(key: string): unknown;

@@ -75,6 +75,7 @@ const CODES: Readonly<Record<string, readonly [status: number, title: string]>> 
   'index.unknown': [404, 'No such index segment'],
   'key.unknown': [404, 'No such key'],
   'key.not_yours': [403, 'The key belongs to another subject'],
+  'ledger.behind': [503, 'This node is behind'],
   'ledger.block_unknown': [404, 'No such block'],
   'member.unknown': [404, 'No such member'],
   'proposal.unknown': [404, 'No such proposal'],
@@ -147,6 +148,7 @@ export function toProblem(error: unknown): Problem {
     case 'FST_JWT_AUTHORIZATION_TOKEN_INVALID':
     case 'FST_JWT_BAD_REQUEST':
     case 'FST_JWT_AUTHORIZATION_TOKEN_UNTRUSTED':
+    case 'FAST_JWT_MISSING_SIGNATURE':
       return problem('auth.required', 'The token was not issued by this gateway: sign in again.');
     default: {
       const status = (error as { statusCode?: unknown }).statusCode;

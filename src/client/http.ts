@@ -26,6 +26,7 @@ export class Gateway {
   readonly url: string;
   readonly #fetch: typeof fetch;
   #token: string | undefined;
+  #height = 0;
   #login: { readonly account: string; readonly password: string } | undefined;
 
   constructor(options: GatewayOptions) {
@@ -47,6 +48,11 @@ export class Gateway {
   /** Uses a token got elsewhere. */
   useToken(token: string): void {
     this.#token = token;
+  }
+
+  /** Demands answers of this height or a later one: after an entry that was committed through another gateway. */
+  see(height: number): void {
+    this.#height = Math.max(this.#height, height);
   }
 
   get token(): string | undefined {
@@ -97,6 +103,7 @@ export class Gateway {
   async #send(method: string, path: string, call: Call): Promise<Response> {
     const headers: Record<string, string> = { ...call.headers };
     if (this.#token !== undefined) headers.authorization = `Bearer ${this.#token}`;
+    if (this.#height > 0) headers['hippocrypt-min-height'] = String(this.#height);
     let body: string | ArrayBuffer | undefined;
     if (call.raw !== undefined) {
       headers['content-type'] = call.raw.type;
@@ -123,6 +130,8 @@ export class Gateway {
         { cause },
       );
     }
+    // What this client has seen once is not unseen again, whichever node answers next.
+    this.see(Number(response.headers.get('hippocrypt-height') ?? 0) || 0);
     if (response.ok) return response;
     throw await problemOf(response);
   }

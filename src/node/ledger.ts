@@ -34,6 +34,22 @@ import { encodeReceipt, PBFT_LITE } from '../ledger/verify/index.ts';
 import { type ExportSource, exportLines } from '../ledger/verify/write-export.ts';
 import { RecordBook } from './record-book.ts';
 
+/** How long a request waits for a block that another gateway has seen already. */
+const LAG_MS_MAX = 1_500;
+/** Refusals that a lagging node gives although the consortium would not. */
+const LAG_CODES: ReadonlySet<string> = new Set([
+  'attribute.not_held',
+  'consent.unknown',
+  'entry.unknown',
+  'key.stale',
+  'key.unknown',
+  'record.unknown',
+  'record.version',
+  'right.missing',
+  'subject.unknown',
+  'tx.signer',
+]);
+
 /** A grant of a Search entry, judged in the tip. */
 export interface SearchGrant {
   readonly custodian: string;
@@ -209,7 +225,7 @@ export class NodeLedger implements LedgerReads, AuthorityLedger {
     const { tx } = decodeRequest(request);
     const id = toHex(transactionId(tx));
     try {
-      await this.#consensus().submit(request);
+      await this.#admitted(request);
     } catch (error) {
       const refused = this.#engine.resultOf(id);
       if (refused?.ok === true) return refused.entries.map(view);
@@ -220,6 +236,48 @@ export class NodeLedger implements LedgerReads, AuthorityLedger {
     const result = await this.#engine.awaitResult(id);
     if (!result.ok) throw new CodedError(result.code, result.message);
     return result.entries.map(view);
+  }
+
+  /**
+   * Submits, and once more after the next block if the request builds on something that this node does not know: it may
+   * have been committed through another gateway a moment ago.
+   */
+  async #admitted(request: Uint8Array): Promise<void> {
+    const giveUp = AbortSignal.timeout(LAG_MS_MAX);
+    for (;;) {
+      const { height } = this.tip();
+      try {
+        await this.#consensus().submit(request);
+        return;
+      } catch (error) {
+        const code = (error as { code?: unknown }).code;
+        const mayLag = typeof code === 'string' && LAG_CODES.has(code);
+        if (!mayLag || giveUp.aborted || !(await this.#blockAfter(height, giveUp))) throw error;
+      }
+    }
+  }
+
+  /** Whether this node has applied `height`, waiting up to `waitMs` for it. */
+  async reached(height: number, waitMs: number): Promise<boolean> {
+    const giveUp = AbortSignal.timeout(waitMs);
+    while (this.tip().height < height) if (!(await this.#blockAfter(this.tip().height, giveUp))) return false;
+    return true;
+  }
+
+  /** Whether a block above `height` is applied before `giveUp`. */
+  #blockAfter(height: number, giveUp: AbortSignal): Promise<boolean> {
+    if (this.tip().height > height) return Promise.resolve(true);
+    return new Promise((resolve) => {
+      const end = (applied: boolean): void => {
+        stop();
+        giveUp.removeEventListener('abort', late);
+        resolve(applied);
+      };
+      const late = (): void => end(false);
+      const stop = this.#engine.subscribe(() => end(true));
+      giveUp.addEventListener('abort', late, { once: true });
+      if (giveUp.aborted) end(false);
+    });
   }
 
   entry(id: EntryId): CommittedEntry | undefined {

@@ -222,7 +222,9 @@ async function stepConsent(imported: TourImport, record: RecordInfo, walk: Walk)
   const before = await visitor.records.access([record], 'treatment');
   must(!before.verdicts[0].granted, `the doctor of ${cast.other} is denied before the consent`);
   const asked = await visitor.consents.request(record.patient ?? '', new Date(Date.now() + 30 * DAY_MS));
+  patient.gateway.see(asked.height);
   const accepted = await patient.consents.accept(asked.entryId);
+  visitor.gateway.see(accepted.height);
   const opened = await visitor.records.open(record.record);
   walk.done(
     'h',
@@ -230,6 +232,7 @@ async function stepConsent(imported: TourImport, record: RecordInfo, walk: Walk)
     accepted,
   );
   const revoked = await patient.consents.revoke(asked.entryId);
+  visitor.gateway.see(revoked.height);
   const after = await visitor.records.access([record], 'treatment');
   must(!after.verdicts[0].granted, 'the doctor is denied after the consent was revoked');
   walk.done('h', `the patient revoked it; the next access is denied (${after.verdicts[0].reason})`, revoked);
