@@ -17,9 +17,11 @@ import {
   BUCKET_BITS_MAX,
   CELL_BYTES,
   INLINE_BYTES_MAX,
+  PAGE_BYTES_MAX,
   PAGE_BYTES_STEP,
   PAGE_BYTES_TARGET,
   PAGE_FILL,
+  SEGMENT_BYTES_MAX,
   SEGMENT_ID_BYTES,
   SEGMENT_RECORDS_MAX,
   TIERS_MAX,
@@ -139,6 +141,12 @@ function planLayout(lists: readonly SecretList[], plain: readonly Uint8Array[]):
     roundUp((WHOLE_FETCH_BYTES + 1 - tierBytes) / 2 ** bits, PAGE_BYTES_STEP),
   );
   const leafBytes = 2 ** bits * pageBytes + tierBytes;
+  if (pageBytes > PAGE_BYTES_MAX || leafBytes > 0.99 * SEGMENT_BYTES_MAX) {
+    throw searchError(
+      'search.too_large',
+      'the lists do not fit into one segment; flush fewer records at once',
+    );
+  }
   return { bits, cells: cellsMax, pageBytes, tiers, padBytes: 0, leafBytes, tierOf };
 }
 

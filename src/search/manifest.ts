@@ -16,7 +16,9 @@ import {
   CELL_BYTES,
   FIELDS_MAX,
   MANIFEST_BYTES_MAX,
+  PAGE_BYTES_MAX,
   PAGE_BYTES_STEP,
+  SEGMENT_BYTES_MAX,
   SEGMENT_ID_BYTES,
   SEGMENT_RECORDS_MAX,
   SEGMENTS_MAX,
@@ -175,12 +177,14 @@ function checkMeta(meta: SegmentMeta): void {
     meta.root.length === HASH_BYTES &&
     meta.bits <= BUCKET_BITS_MAX &&
     meta.pageBytes > 0 &&
+    meta.pageBytes <= PAGE_BYTES_MAX &&
     meta.pageBytes % PAGE_BYTES_STEP === 0 &&
     meta.cells * CELL_BYTES <= meta.pageBytes &&
     meta.tiers.length <= TIERS_MAX &&
     meta.tiers.at(-1) !== 0 &&
     meta.padBytes === paddingFor(2 ** meta.bits * meta.pageBytes + tierBytes) &&
-    Number.isSafeInteger(segmentShape(meta).fileBytes);
+    meta.tiers.every((slots) => slots <= SEGMENT_BYTES_MAX / slotBytes(0)) &&
+    segmentShape(meta).fileBytes <= SEGMENT_BYTES_MAX;
   if (!good) throw malformed('the parameters of a segment contradict each other');
   if (meta.epochs.length > FIELDS_MAX) throw malformed('a segment names too many fields');
   meta.epochs.forEach(({ field }, i) => {

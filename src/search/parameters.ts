@@ -38,6 +38,10 @@ export const FAN_OUT = 8;
 export const LEVEL0_RECORDS = 1000;
 /** Most records of one segment; a merge that would pass it is not made. */
 export const SEGMENT_RECORDS_MAX = 1 << 23;
+/** Largest page: over 60 times the target, so no honest load reaches it; a client allocates by it. */
+export const PAGE_BYTES_MAX = 1 << 20;
+/** Largest segment file: 2^23 records of 100 keywords take about as much. */
+export const SEGMENT_BYTES_MAX = 2 ** 32;
 /** Most segments of one manifest: levels x fan-out with room for odd flushes. */
 export const SEGMENTS_MAX = 4096;
 export const MANIFEST_BYTES_MAX = 4 * 1024 * 1024;

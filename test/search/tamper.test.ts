@@ -291,6 +291,8 @@ describe('a manifest', () => {
       { b: 21 },
       { d: 10_000 },
       { p: 1000 },
+      { p: 2 ** 20 + 256 },
+      { tiers: [2 ** 20] },
       { pad: 1 },
       { tiers: [1, 0] },
       { hi: WIDTH, lo: WIDTH },
@@ -316,6 +318,8 @@ describe('a manifest', () => {
       const bytes = reencode((form) => Object.assign(form.segments[0], change));
       expect(() => decodeManifest(bytes), JSON.stringify(change)).toThrow(/manifest/);
     }
+    const large = reencode((form) => Object.assign(form.segments[0], { p: 2 ** 20 }));
+    expect(decodeManifest(large).segments[0].pageBytes).toBe(2 ** 20);
     const twice = reencode((form) => Object.assign(form.segments[1], { id: form.segments[0].id }));
     expectCode(() => decodeManifest(twice), 'search.manifest_malformed');
     expectCode(() => decodeManifest(fromHex('00')), 'search.manifest_malformed');
