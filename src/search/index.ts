@@ -3,6 +3,7 @@
  * `SegmentSource`). Guide: docs/search.md; bytes: docs/format/search.md; what leaks: THREATS.md.
  */
 
+export { type AuditInput, missingKeywords } from './audit.ts';
 export { type BuiltSegment, buildSegment, type SecretList, type SegmentInput } from './build.ts';
 export { COUNT_ROUNDED_TO, COUNT_SUPPRESSED_BELOW, suppressedCount } from './counts.ts';
 export { SEARCH_ERRORS, type SearchErrorCode } from './errors.ts';
