@@ -31,6 +31,8 @@ export class Adversary {
   readonly #chainId: Uint8Array;
   readonly #seen = new Map<number, Set<Hash>>();
   readonly #proposals = new Map<string, Proposal>();
+  /** Which of two values each peer was proposed last, to vote for that one towards it. */
+  readonly #told = new Map<PeerId, Hash>();
   readonly #replay: Message[] = [];
 
   constructor(random: Random, chainId: Uint8Array) {
@@ -149,7 +151,12 @@ export class Adversary {
     message: Extract<Message, { type: 'pre-prepare' | 'new-view' }>,
   ): Outgoing[] {
     const twin = this.#propose(node, message, {});
-    return peers.map((to) => ({ to, message: this.#random.chance(0.5) ? message : twin }));
+    this.#told.clear();
+    return peers.map((to) => {
+      const chosen = this.#random.chance(0.5) ? message : twin;
+      this.#told.set(to, chosen.digest);
+      return { to, message: chosen };
+    });
   }
 
   /** A NEW-VIEW for a value of its own, with as few as possible of the VIEW-CHANGEs that show a lock. */
@@ -181,7 +188,9 @@ export class Adversary {
     const { epoch, height, view, sender } = message;
     const values = [...(this.#seen.get(height) ?? []), message.digest];
     return peers.map((to) => {
-      const digest = this.#random.pick(values);
+      const told = this.#told.get(to);
+      const consistent = told !== undefined && values.includes(told) && this.#random.chance(0.7);
+      const digest = consistent ? told : this.#random.pick(values);
       const signature = coreSigner(node.key, this.#chainId).vote(
         message.type,
         { epoch, height, view, sender },
@@ -191,26 +200,33 @@ export class Adversary {
     });
   }
 
-  /** A COMMIT for something that need not be prepared, out of turn. */
+  /**
+   * Votes out of turn: towards a peer that was given one of two proposals, all votes for that one; else a vote for
+   * anything seen, prepared or not.
+   */
   outOfTurn(node: SimNode, peers: readonly PeerId[]): Outgoing[] {
-    const replica = node.replica;
+    const { replica } = node;
     if (replica === undefined || replica.index < 0) return [];
-    const height = replica.chain.height + 1;
+    const { chain, view, index: sender } = replica;
+    const height = chain.height + 1;
     const values = [...(this.#seen.get(height) ?? [])];
     if (values.length === 0) return [];
-    const digest = this.#random.pick(values);
-    const position = {
-      epoch: replica.chain.validators.epoch,
-      height,
-      view: this.#random.below(replica.view + 2),
-      sender: replica.index,
+    const signer = coreSigner(node.key, this.#chainId);
+    const vote = (kind: 'prepare' | 'commit', at: number, digest: Hash): Message => {
+      const position = { epoch: chain.validators.epoch, height, view: at, sender };
+      return { type: kind, ...position, digest, signature: signer.vote(kind, position, digest) };
     };
-    const kind = this.#random.chance(0.5) ? 'commit' : 'prepare';
-    const signature = coreSigner(node.key, this.#chainId).vote(kind, position, digest);
-    return toAll(
-      peers.filter(() => this.#random.chance(0.6)),
-      { type: kind, ...position, digest, signature },
-    );
+    const out: Outgoing[] = [];
+    for (const to of peers) {
+      const told = this.#told.get(to);
+      if (told !== undefined && values.includes(told)) {
+        out.push({ to, message: vote('prepare', view, told) }, { to, message: vote('commit', view, told) });
+      } else if (this.#random.chance(0.5)) {
+        const kind = this.#random.chance(0.5) ? 'prepare' : 'commit';
+        out.push({ to, message: vote(kind, this.#random.below(view + 2), this.#random.pick(values)) });
+      }
+    }
+    return out;
   }
 }
 

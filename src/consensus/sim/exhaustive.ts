@@ -445,7 +445,8 @@ export class Search {
       const locked = prepared
         .filter((certificate) => certificate.view === highest)
         .map((certificate) => certificate.hash);
-      const free = locked.length === 0 || this.#weaken.newViewUnderived || this.#weaken.dropLock;
+      const { newViewUnderived, dropLock, rebuildHeader } = this.#weaken;
+      const free = locked.length === 0 || newViewUnderived || dropLock || rebuildHeader;
       const any = this.#weaken.anyCertificate ? prepared.map((certificate) => certificate.hash) : [];
       const hashes = [...locked, ...any, ...(free ? this.#fresh[view].map((proposal) => proposal.hash) : [])];
       for (const hash of hashes) {

@@ -1,0 +1,158 @@
+/**
+ * Each guard is left out in turn, and something must notice: the exhaustive search (ledger-security section 3, lengths
+ * of the shortest schedules there plus four), a scripted schedule, or the simulator.
+ */
+import { describe, expect, test } from 'vitest';
+import type { Weakening } from '../../src/consensus/core/types.ts';
+import { coreSigner } from '../../src/consensus/node/signer.ts';
+import { searchExhaustively } from '../../src/consensus/sim/exhaustive.ts';
+import { runSimulation } from '../../src/consensus/sim/run.ts';
+import { ZERO_HASH } from '../../src/consensus/wire/bytes.ts';
+import { batchHash, encodeBatch, makeProposal } from '../../src/consensus/wire/codec.ts';
+import type { Message } from '../../src/consensus/wire/messages.ts';
+import { Stage, type } from './support/stage.ts';
+
+describe('all schedules at n = 4, two values, two views', () => {
+  test.each([0, 1, 2, 3])(
+    'with the Byzantine replica leading view %i: no fork, every state looked at',
+    (byzantine) => {
+      const result = searchExhaustively({ byzantine, views: 2, statesMax: 100_000 });
+      expect(result.fork).toBeUndefined();
+      expect(result.exhausted).toBe(true);
+      expect(result.states).toBeGreaterThan(2000);
+    },
+  );
+
+  test.each<[keyof Weakening, number, number]>([
+    ['dropLock', 2, 10],
+    ['newViewUnderived', 1, 10],
+    ['rebuildHeader', 1, 10],
+    ['secondPrePrepare', 0, 8],
+    ['voteAfterViewChange', 2, 10],
+    ['leaderCountedTwice', 0, 11],
+    ['prepareQuorumLess', 0, 11],
+    ['commitQuorumLess', 2, 8],
+    ['viewChangeQuorumLess', 2, 9],
+    ['certificatesUnchecked', 1, 10],
+  ])('without the guard %s, the Byzantine replica leading view %i: fork', (guard, byzantine, steps) => {
+    const result = searchExhaustively({ byzantine, views: 2, statesMax: 100_000, weaken: { [guard]: true } });
+    expect(result.fork).toBeDefined();
+    expect(result.fork?.length).toBeLessThanOrEqual(steps + 4);
+  });
+});
+
+/** r1 locks A in view 0; r2 and r3 lock B in a later view, of which only r0 sees the COMMITs and then stops. */
+function twoLocks(weaken: Weakening): Stage {
+  const quiet = type('status', 'hello', 'welcome', 'fetch', 'blocks', 'request', 'proposal');
+  const stage = new Stage(4, { weaken }).start();
+  stage.route = (p) =>
+    quiet(p) || p.message.type === 'pre-prepare' || (p.message.type === 'prepare' && p.to === 1);
+  stage.submit(0);
+  stage.until(() => stage.sent.some((p) => p.from === 1 && p.message.type === 'commit'));
+  stage.route = (p) => quiet(p) || (type('view-change', 'new-view')(p) && p.from !== 1 && p.to !== 1);
+  stage.run(20_000);
+  stage.route = (p) =>
+    (p.from !== 1 && p.to !== 1 && (p.message.type !== 'commit' || p.to === 0)) || quiet(p);
+  stage.until(() => stage.nodes[0].height === 1, 200_000);
+  stage.nodes[0].crash('lost');
+  stage.held.splice(0);
+  // The view of B ends without more of its messages: r1 keeps its lock on A and comes to lead.
+  const { view } = stage.decided[0];
+  const over = type('commit', 'new-view');
+  stage.route = (p) => p.to !== 0 && !(over(p) && 'view' in p.message && p.message.view === view);
+  return stage;
+}
+
+describe('the highest certificate wins', () => {
+  test('B, decided at one replica that stopped, is decided by the others too', () => {
+    const stage = twoLocks({});
+    stage.until(() => [1, 2, 3].every((i) => stage.nodes[i].height >= 1), 300_000);
+    expect(stage.checks.violations).toEqual([]);
+  });
+
+  test('without the guard anyCertificate: two blocks at one height', () => {
+    const stage = twoLocks({ anyCertificate: true });
+    stage.until(() => stage.checks.violations.length > 0, 300_000);
+    expect(stage.checks.violations).toEqual(['two blocks at height 1']);
+  });
+});
+
+/** What the voters do with a leader's proposal that differs from an honest one by `change`. */
+function propose(weaken: Weakening, change: 'empty' | 'bad root'): Stage {
+  const stage = new Stage(4, { byzantine: [0], weaken }).start();
+  stage.route = (p) => p.message.type !== 'pre-prepare';
+  stage.submit(0);
+  stage.until(() => stage.held.some(type('pre-prepare')));
+  const sent = stage.held.find(type('pre-prepare'))?.message;
+  if (sent?.type !== 'pre-prepare') throw new Error('the leader proposed');
+  const { epoch, height, view, sender } = sent;
+  const batchBytes = change === 'empty' ? encodeBatch([]) : sent.proposal.batchBytes;
+  const header = { ...sent.proposal.header, batchHash: batchHash(batchBytes) };
+  const roots = stage.nodes[1].application.run(header, change === 'empty' ? [] : sent.proposal.batch);
+  if (!roots.ok) throw new Error(roots.reason);
+  const hex = (bytes: Uint8Array): typeof ZERO_HASH => Buffer.from(bytes).toString('hex') as typeof ZERO_HASH;
+  const stateRoot = change === 'bad root' ? ZERO_HASH : hex(roots.stateRoot);
+  const own = { ...header, stateRoot, logRoot: hex(roots.logRoot), treeSize: roots.treeSize };
+  const proposal = makeProposal(own, batchBytes, undefined);
+  const signer = coreSigner(stage.nodes[0].key, stage.genesis.chainId);
+  const signature = signer.vote('pre-prepare', { epoch, height, view, sender }, proposal.hash);
+  const message: Message = { ...sent, digest: proposal.hash, signature, proposal };
+  for (const to of [1, 2, 3]) stage.deliver({ from: 0, to, message });
+  stage.run(300);
+  return stage;
+}
+
+describe('what a voter refuses', () => {
+  test.each<['empty' | 'bad root', keyof Weakening]>([
+    ['empty', 'emptyAnytime'],
+    ['bad root', 'skipExecution'],
+  ])('a proposal that is %s gets no PREPARE; without the guard %s it does', (change, guard) => {
+    expect(propose({}, change).sent.some(type('prepare'))).toBe(false);
+    expect(propose({ [guard]: true }, change).sent.some(type('prepare'))).toBe(true);
+  });
+
+  test('without the guard against clocks in re-proposals a value locked for an hour never commits', () => {
+    const stage = new Stage(4, { weaken: { clockOnReproposal: true } }).start();
+    stage.route = (parcel) => parcel.message.type !== 'commit';
+    stage.submit(0);
+    stage.until(() => stage.held.filter(type('commit')).length >= 12);
+    stage.route = () => false;
+    stage.run(3_600_000);
+    stage.held.splice(0);
+    stage.route = () => true;
+    stage.run(180_000);
+    expect(stage.heights()).toEqual([0, 0, 0, 0]);
+  });
+});
+
+describe('the disk', () => {
+  test('without waiting for the disk something leaves before it is durable', () => {
+    const result = runSimulation({
+      seeds: 1,
+      members: [4],
+      safetyMs: 3000,
+      weaken: { sendBeforeDurable: true },
+    });
+    expect(result.violations[0].text).toMatch(/before its proposal record was durable/);
+  });
+
+  test('an amnesiac that votes at once is what the rule of M + 2 prevents', () => {
+    for (const weaken of [{}, { rejoinAtOnce: true }]) {
+      const stage = new Stage(4, { weaken }).start();
+      stage.submit(0);
+      stage.until(() => stage.nodes.every((node) => node.height === 1));
+      stage.nodes[3].crash('lost');
+      stage.nodes[3].disk.wipe();
+      stage.nodes[3].start();
+      stage.run(1000);
+      expect(stage.nodes[3].replica?.voting).toBe('rejoinAtOnce' in weaken);
+    }
+  });
+});
+
+describe('COMMITs of different views', () => {
+  test('counted together they make certificates that others refuse', () => {
+    const found = runSimulation({ seeds: 4, members: [7], safetyMs: 6000, weaken: { commitAnyView: true } });
+    expect(found.failingSeeds.length).toBeGreaterThan(0);
+  });
+});
