@@ -12,7 +12,7 @@ import { errnoOf, storageError } from './errors.ts';
 
 const LOCK_FILE = 'owner.lock';
 
-/** Directories that this process holds; the lock file cannot tell two openers of one process apart. */
+/** Directories that this thread holds. */
 const heldHere = new Set<string>();
 
 function bootId(): string {
@@ -44,8 +44,7 @@ function ownIdentity(): string {
 function isAlive(identity: string): boolean {
   const [pidText, started, boot] = identity.trim().split(' ');
   const pid = Number(pidText);
-  // The registry above answers for this process; a lock with our own id here is from an earlier boot.
-  if (!Number.isSafeInteger(pid) || pid <= 0 || pid === process.pid || boot !== bootId()) return false;
+  if (!Number.isSafeInteger(pid) || pid <= 0 || boot !== bootId()) return false;
   try {
     process.kill(pid, 0);
   } catch (cause) {
@@ -87,6 +86,10 @@ function takeOver(path: string, identity: string): boolean {
   }
 }
 
+function alreadyOpen() {
+  return storageError('storage.already_open', 'this process has the directory open; share that handle');
+}
+
 /** A held directory. `release` is idempotent. */
 export interface DirectoryLock {
   /** The real path, symbolic links resolved. */
@@ -101,13 +104,13 @@ export interface DirectoryLock {
 export function lockDirectory(dir: string): DirectoryLock {
   mkdirSync(dir, { recursive: true, mode: 0o700 });
   const real = realpathSync(dir);
-  if (heldHere.has(real)) {
-    throw storageError('storage.already_open', 'this process has the directory open; share that handle');
-  }
+  if (heldHere.has(real)) throw alreadyOpen();
   const path = join(real, LOCK_FILE);
   const identity = ownIdentity();
   if (!claim(path, identity) && !takeOver(path, identity)) {
     const pid = readText(path)?.split(' ')[0] ?? 'unknown';
+    // Another thread of this process: one thread owns a directory.
+    if (pid === String(process.pid)) throw alreadyOpen();
     throw storageError('storage.locked', `process ${pid} has the directory open; stop it first`, {
       details: { pid },
     });

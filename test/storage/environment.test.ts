@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { u32be, utf8 } from '../../src/codec/bytes.ts';
@@ -23,6 +23,13 @@ describe('one opener for each environment', () => {
     closing(openEnvironment(dir, { tables: ['t'] }));
   });
 
+  test('a lock of another thread of this process is storage.already_open too', async () => {
+    const [one, two] = [temporaryDirectory(), temporaryDirectory()];
+    closing(openEnvironment(one, { tables: ['t'] }));
+    writeFileSync(join(two, 'owner.lock'), readFileSync(join(one, 'owner.lock')));
+    expect(await codeOf(() => openEnvironment(two, { tables: ['t'] }))).toBe('storage.already_open');
+  });
+
   test('a lock of another living process is storage.locked', async () => {
     const dir = temporaryDirectory();
     const parent = process.ppid;
@@ -35,11 +42,24 @@ describe('one opener for each environment', () => {
 
   test('a lock whose process has died is taken over, and goes on close', async () => {
     const dir = temporaryDirectory();
+    const held = temporaryDirectory();
+    const holder = openEnvironment(held, { tables: ['t'] });
+    const [, started, boot] = readFileSync(join(held, 'owner.lock'), 'utf8').trim().split(' ');
+    await holder.close();
     const { pid } = spawnSync(process.execPath, ['-e', '0']);
-    writeFileSync(join(dir, 'owner.lock'), `${pid} 1 unknown-boot\n`);
-    const env = closing(openEnvironment(dir, { tables: ['t'] }));
-    await env.close();
-    expect(existsSync(join(dir, 'owner.lock'))).toBe(false);
+    const dead = [
+      `${pid} 1 ${boot}`,
+      `${process.pid} 1 ${boot}`,
+      `${process.pid} ${started} another-boot`,
+      'torn',
+      '',
+    ];
+    for (const owner of dead) {
+      writeFileSync(join(dir, 'owner.lock'), `${owner}\n`);
+      const env = openEnvironment(dir, { tables: ['t'] });
+      await env.close();
+      expect(existsSync(join(dir, 'owner.lock'))).toBe(false);
+    }
   });
 });
 
