@@ -1,6 +1,7 @@
 /**
  * The entries of one block against its requests: every request has its leaves, every leaf its request, in order, with
- * the block's height and time and its own place in the log; and every request is signed.
+ * the block's height and time and its own place in the log; and every request is signed. Signatures and the keys
+ * that they register are followed by the requests, so that a damaged leaf takes nothing else with it.
  */
 import { equalBytes, toHex } from '../../codec/bytes.ts';
 import { decodeCbor } from '../../codec/cbor.ts';
@@ -19,81 +20,84 @@ export interface Entry {
   readonly damaged: boolean;
 }
 
+/** An executed item of a list, as far as its leaf could be read. */
+export interface FollowedItem {
+  readonly leaf: Leaf;
+  readonly entryId: Uint8Array;
+}
+
 /** Follows the keys that the ledger registers, and checks requests with them. Implementations may throw. */
 export interface SignatureCheck {
   genesis(leaf: Uint8Array): void;
   /** What is wrong with the signature, undefined when it holds. */
   check(tx: Uint8Array, sig: Uint8Array): string | undefined;
-  /** Takes notice of an executed item: its transaction, its leaf and its entry id. After `check`. */
-  follow(tx: Uint8Array, leaf: Leaf, entryId: Uint8Array): void;
+  /** Takes notice of an executed transaction whose signature holds; `items` by their number, damaged ones left out. */
+  follow(tx: Uint8Array, items: ReadonlyMap<number, FollowedItem>): void;
 }
 
 interface Request {
   readonly tx: Uint8Array;
   readonly sig: Uint8Array;
+  readonly id: Uint8Array;
+  /** Place in the log of its first leaf that was found. */
+  index: number | undefined;
+  readonly items: Map<number, FollowedItem>;
 }
 
-/** What is wrong between `batch` and `entries`, in order. */
+/** What is wrong between `batch` and `entries`. What an uncertified header says is held against no entry. */
 export function* matchEntries(
-  header: BlockHeader,
+  block: { readonly header: BlockHeader; readonly certified: boolean },
   batch: readonly Uint8Array[],
   entries: readonly Entry[],
   signatures: SignatureCheck | undefined,
 ): Generator<Failure> {
-  const { height } = header;
   const requests = batch.map(readRequest);
+  yield* align(block, requests, entries);
+  if (signatures === undefined) return;
+  for (const request of requests) {
+    if (request !== undefined) yield* checkSignature(block.header.height, request, signatures);
+  }
+}
+
+/** Gives each leaf to its request. */
+function* align(
+  { header, certified }: { readonly header: BlockHeader; readonly certified: boolean },
+  requests: readonly (Request | undefined)[],
+  entries: readonly Entry[],
+): Generator<Failure> {
+  const { height } = header;
   let next = 0;
+  let current: Request | undefined;
   // After a damaged leaf it is not known how many requests it stood for.
   let inStep = true;
-  let current: Request | undefined;
-  for (const entry of entries) {
-    const at = { height, index: entry.index } as const;
-    const leaf = entry.damaged ? undefined : readLeaf(entry.leaf);
+  for (const { leaf: bytes, index, damaged } of entries) {
+    const at = { height, index } as const;
+    const leaf = damaged ? undefined : readLeaf(bytes);
     if (leaf === undefined) {
-      if (!entry.damaged) yield { ...at, what: 'leaf', expected: 'a leaf', got: 'other bytes' };
+      if (!damaged) yield { ...at, what: 'leaf', expected: 'a leaf', got: 'other bytes' };
       inStep = false;
       current = undefined;
       continue;
     }
-    yield* placeFailures(header, entry.index, leaf);
-    const id = leafHash(entry.leaf);
-    if (leaf.item > 0) {
-      if (current === undefined && !inStep) {
-        // An item of this list was damaged before this one: the transaction's id finds the request again.
-        const again = requests.findIndex((one, i) => i >= next - 1 && isItemOf(leaf, one));
-        if (again >= 0) next = again + 1;
-        current = requests[again];
-        inStep = current !== undefined;
-      }
-      if (!isItemOf(leaf, current)) {
-        yield { ...at, what: 'leaf', expected: 'the id of its list', got: toHex(leaf.tx.subarray(0, 32)) };
-      } else if (current !== undefined && signatures !== undefined) {
-        yield* examine(at, following(signatures, current.tx, leaf, id));
-      }
+    if (certified) yield* placeFailures(header, index, leaf);
+    const isMine = (request: Request | undefined): boolean =>
+      request !== undefined && equalBytes(leaf.tx, leaf.item === 0 ? request.tx : request.id);
+    if (leaf.item === 0 || (current === undefined && !inStep)) {
+      // An item of a list whose first leaf is damaged finds the request by the transaction's id.
+      const from = leaf.item === 0 ? next : next - 1;
+      const found = requests.findIndex((request, i) => i >= from && isMine(request));
+      if (leaf.item === 0 && inStep && found >= 0) yield* missing(height, next, found);
+      if (found >= 0) next = found + 1;
+      current = requests[found];
+      inStep = current !== undefined;
+    }
+    if (current === undefined || !isMine(current)) {
+      const expected = leaf.item === 0 ? 'a request of the batch' : 'the id of its list';
+      yield { ...at, what: 'leaf', expected, got: `another transaction: ${toHex(leaf.tx.subarray(0, 32))}` };
       continue;
     }
-    const found = requests.findIndex(
-      (request, i) => i >= next && request !== undefined && equalBytes(request.tx, leaf.tx),
-    );
-    if (found < 0) {
-      yield {
-        ...at,
-        what: 'leaf',
-        expected: 'a request of the batch',
-        got: 'a transaction that was not ordered',
-      };
-      inStep = false;
-      current = undefined;
-      continue;
-    }
-    if (inStep) yield* missing(height, next, found);
-    current = requests[found];
-    next = found + 1;
-    inStep = true;
-    if (signatures === undefined || current === undefined) continue;
-    const { tx, sig } = current;
-    yield* examine(at, () => signatures.check(tx, sig));
-    yield* examine(at, following(signatures, tx, leaf, id));
+    current.index ??= index;
+    current.items.set(leaf.item, { leaf, entryId: leafHash(bytes) });
   }
   if (inStep) yield* missing(height, next, requests.length);
 }
@@ -122,31 +126,17 @@ function* missing(height: number, from: number, to: number): Generator<Failure> 
   }
 }
 
-const following =
-  (signatures: SignatureCheck, tx: Uint8Array, leaf: Leaf, id: Uint8Array) => (): undefined => {
-    signatures.follow(tx, leaf, id);
-  };
-
-/** A row for what `step` finds wrong, or throws on a transaction that cannot be read. */
-function* examine(
-  at: { readonly height: number; readonly index: number },
-  step: () => string | undefined,
-): Generator<Failure> {
+function* checkSignature(height: number, request: Request, signatures: SignatureCheck): Generator<Failure> {
+  const { tx, sig, index, items } = request;
+  const at = { height, ...(index === undefined ? {} : { index }), what: 'transaction' } as const;
   try {
-    const got = step();
-    if (got === undefined) return;
-    yield { ...at, what: 'transaction', expected: "the signature of the subject's registered key", got };
+    const got = signatures.check(tx, sig);
+    if (got === undefined) signatures.follow(tx, items);
+    else yield { ...at, expected: "the signature of the subject's registered key", got };
   } catch (error) {
     const got = error instanceof CodedError ? error.code : 'it cannot be read';
-    yield { ...at, what: 'transaction', expected: 'a transaction', got };
+    yield { ...at, expected: 'a transaction', got };
   }
-}
-
-const isItemOf = (leaf: Leaf, request: Request | undefined): boolean =>
-  request !== undefined && equalBytes(leaf.tx, transactionId(request.tx));
-
-function transactionId(tx: Uint8Array): Uint8Array {
-  return taggedHash(DOMAIN.transactionId, tx);
 }
 
 function readLeaf(bytes: Uint8Array): Leaf | undefined {
@@ -162,7 +152,9 @@ function readRequest(bytes: Uint8Array): Request | undefined {
   try {
     const value = decodeCbor(bytes) as { tx?: unknown; sig?: unknown } | null;
     if (!(value?.tx instanceof Uint8Array) || !(value.sig instanceof Uint8Array)) return undefined;
-    return Object.keys(value).length === 2 ? { tx: value.tx, sig: value.sig } : undefined;
+    if (Object.keys(value).length !== 2) return undefined;
+    const { tx, sig } = value;
+    return { tx, sig, id: taggedHash(DOMAIN.transactionId, tx), index: undefined, items: new Map() };
   } catch {
     return undefined;
   }

@@ -27,7 +27,7 @@ export {
 } from './anchor.ts';
 export type { BlockHeader, ConsensusVerifier } from './consensus.ts';
 export { type ConsistencyFailure, checkConsistency } from './consistency.ts';
-export type { SignatureCheck } from './entries.ts';
+export type { FollowedItem, SignatureCheck } from './entries.ts';
 export {
   type BlockRecord,
   decodeLine,

@@ -10,6 +10,7 @@
 import { equalBytes, toHex } from '../../codec/bytes.ts';
 import { CodedError } from '../../codec/errors.ts';
 import { type Checkpoint, verifyCheckpoint } from '../checkpoint/checkpoint.ts';
+import { decodeLeaf } from '../entries/leaf.ts';
 import { Frontier } from '../log/frontier.ts';
 import { anchorOrigin, type TrustAnchor, type ValidatorPeriod, validatorsAt } from './anchor.ts';
 import type { BlockHeader, ConsensusVerifier } from './consensus.ts';
@@ -64,6 +65,10 @@ export interface LedgerReport {
   readonly moreFailures: number;
   /** Height from which log roots could not be recomputed any more, after damage that no hash in the file explains. */
   readonly logUnverifiedFrom?: number;
+  /** Height from which results and state roots could not be recomputed any more. */
+  readonly replayStoppedAt?: number;
+  /** Height from which signatures could not be checked any more, because a block before may have registered keys. */
+  readonly signaturesUnverifiedFrom?: number;
 }
 
 /** Most rows kept. */
@@ -73,7 +78,7 @@ export const FAILURES_MAX = 10_000;
 export interface LedgerReplay {
   genesis(leaf: Uint8Array): void | Promise<void>;
   block(
-    header: BlockHeader,
+    at: Pick<BlockHeader, 'height' | 'time'>,
     batch: readonly Uint8Array[],
   ):
     | { readonly leaves: readonly Uint8Array[]; readonly stateRoot: Uint8Array }
@@ -118,7 +123,8 @@ class Walk {
   #log: Frontier;
   #logLostAt: number | undefined;
   #started = false;
-  #replaying: boolean;
+  #replayLostAt: number | undefined;
+  #keysLostAt: number | undefined;
   #tipSeen = false;
   #entries = 0;
   #blocks = 0;
@@ -129,7 +135,6 @@ class Walk {
     this.#origin = anchorOrigin(anchor);
     this.#parent = { height: 0, hash: anchor.genesisHash, time: 0, certified: true };
     this.#log = Frontier.EMPTY.append([anchor.genesisEntry]);
-    this.#replaying = tools.replay !== undefined;
   }
 
   async record(record: LedgerRecord): Promise<void> {
@@ -166,6 +171,12 @@ class Walk {
       failures: this.#failures,
       moreFailures: this.#moreFailures,
       ...(this.#logLostAt === undefined ? {} : { logUnverifiedFrom: this.#logLostAt }),
+      ...(this.#replayLostAt === undefined || this.#tools.replay === undefined
+        ? {}
+        : { replayStoppedAt: this.#replayLostAt }),
+      ...(this.#keysLostAt === undefined || this.#tools.signatures === undefined
+        ? {}
+        : { signaturesUnverifiedFrom: this.#keysLostAt }),
     };
   }
 
@@ -186,13 +197,12 @@ class Walk {
     if (!equalBytes(hash, this.#anchor.genesisEntry)) {
       this.#failHashes({ height: 0, index: 0, what: 'genesis' }, this.#anchor.genesisEntry, hash);
       // Without the true genesis neither keys nor state can be followed; the chain of blocks still can.
-      this.#replaying = false;
+      this.#lose(0);
       return;
     }
-    await this.#guard({ height: 0, index: 0, what: 'genesis' }, async () => {
-      this.#tools.signatures?.genesis(leaf);
-      if (this.#replaying) await this.#tools.replay?.genesis(leaf);
-    });
+    const at = { height: 0, index: 0, what: 'genesis' } as const;
+    await this.#guard(at, async () => this.#tools.signatures?.genesis(leaf));
+    if (!(await this.#guard(at, async () => this.#tools.replay?.genesis(leaf)))) this.#replayLostAt = 0;
   }
 
   async #block(block: BlockRecord): Promise<void> {
@@ -206,7 +216,7 @@ class Walk {
       const height = this.#parent.height + 1;
       this.#fail({ height, what: 'header', expected: 'a block header', got: reasonOf(error) });
       this.#unread(height);
-      this.#takeLeaves(block, undefined);
+      await this.#replay({ height, certified: false }, block, this.#takeLeaves(block, undefined));
       return;
     }
     const expected = this.#parent.height + 1;
@@ -215,14 +225,15 @@ class Walk {
       this.#fail({ height: expected, what: 'height', expected: `${expected}`, got: `${header.height}` });
       // Certified and low: a block that was read already. Not certified: its number is as good as its bytes.
       if (certified && header.height < expected) return;
-      if (!certified) header = { ...header, height: expected };
+      if (certified) this.#lose(expected);
+      else header = { ...header, height: expected };
     }
     const { height } = header;
     this.#chain(header, certified);
     this.#expectHash({ height, what: 'batch' }, header.batchHash, consensus.batchHash(block.batch));
     const entries = this.#takeLeaves(block, header, certified);
-    this.#matchEntries(header, block, entries);
-    await this.#replay(header, block);
+    this.#matchEntries(header, certified, block, entries);
+    await this.#replay({ height, header, certified }, block, entries);
     this.#validators(header, block, certified);
     if (block.checkpoint !== undefined) this.#checkpoint(header, block.checkpoint);
     this.#tip(header);
@@ -234,6 +245,13 @@ class Walk {
     const height = this.#parent.height + 1;
     this.#fail({ height, what: 'record', expected: 'a block', got: reason });
     this.#unread(height);
+    this.#lose(height);
+  }
+
+  /** A block is missing: neither state nor registered keys can be followed any more. */
+  #lose(height: number): void {
+    this.#replayLostAt ??= height;
+    this.#keysLostAt ??= height;
   }
 
   /** Stands in for a header that cannot be read: the next one's parent hash cannot match, and says nothing of it. */
@@ -297,8 +315,9 @@ class Walk {
     const height = header?.height ?? this.#parent.height;
     const listed = block.leafHashes;
     const computed = block.leaves.map(leafHash);
-    const first =
-      header === undefined ? this.#log.size : header.treeSize - Math.max(listed.length, computed.length);
+    // A place in the log is what a certified header says, else what the entries so far add up to.
+    const count = Math.max(listed.length, computed.length);
+    const first = header !== undefined && certified ? header.treeSize - count : this.#log.size;
     const fits = (log: Frontier): boolean =>
       header !== undefined && log.size === header.treeSize && equalBytes(log.root(), header.logRoot);
     const own = this.#log.append(computed);
@@ -319,7 +338,6 @@ class Walk {
       if (header === undefined || certified) this.#logLostAt = height;
     }
     this.#log = named;
-    const count = Math.max(listed.length, computed.length);
     return Array.from({ length: count }, (_, i) => {
       const index = first + i;
       const damaged = !isListed || !sameHash(listed[i], computed[i]);
@@ -328,28 +346,44 @@ class Walk {
     });
   }
 
-  #matchEntries(header: BlockHeader, block: BlockRecord, entries: readonly Entry[]): void {
-    for (const failure of matchEntries(header, block.batch, entries, this.#tools.signatures))
+  #matchEntries(
+    header: BlockHeader,
+    certified: boolean,
+    block: BlockRecord,
+    entries: readonly Entry[],
+  ): void {
+    const signatures = this.#keysLostAt === undefined ? this.#tools.signatures : undefined;
+    for (const failure of matchEntries({ header, certified }, block.batch, entries, signatures)) {
       this.#fail(failure);
+    }
   }
 
-  async #replay(header: BlockHeader, block: BlockRecord): Promise<void> {
+  async #replay(
+    at: { readonly height: number; readonly header?: BlockHeader; readonly certified: boolean },
+    block: BlockRecord,
+    entries: readonly Entry[],
+  ): Promise<void> {
     const { replay } = this.#tools;
-    if (replay === undefined || !this.#replaying) return;
-    const { height } = header;
-    const first = header.treeSize - block.leaves.length;
+    if (replay === undefined || this.#replayLostAt !== undefined) return;
+    const { height, header, certified } = at;
+    // Leaves tell the block's time as well as its header does, and better than one that nobody certified.
+    const time = certified ? header?.time : (timeOf(entries) ?? header?.time);
+    if (time === undefined) {
+      this.#replayLostAt = height;
+      return;
+    }
     const done = await this.#guard({ height, what: 'state' }, async () => {
-      const { leaves, stateRoot } = await replay.block(header, block.batch);
+      const { leaves, stateRoot } = await replay.block({ height, time }, block.batch);
+      const first = entries[0]?.index ?? this.#log.size;
       for (let i = 0; i < Math.max(leaves.length, block.leaves.length); i++) {
-        const at = { height, index: first + i, what: 'result' } as const;
-        const [own, given] = [leaves[i], block.leaves[i]].map((leaf) =>
-          leaf === undefined ? undefined : leafHash(leaf),
-        );
-        if (!sameHash(own, given)) this.#failHashes(at, own, given);
+        const [own, given] = [leaves[i], block.leaves[i]].map((leaf) => leaf && leafHash(leaf));
+        if (!sameHash(own, given)) this.#failHashes({ height, index: first + i, what: 'result' }, own, given);
       }
-      this.#expectHash({ height, what: 'state' }, header.stateRoot, stateRoot);
+      if (certified && header !== undefined) {
+        this.#expectHash({ height, what: 'state' }, header.stateRoot, stateRoot);
+      }
     });
-    if (!done) this.#replaying = false;
+    if (!done) this.#replayLostAt = height;
   }
 
   /** A change of validators: the header names the next set, the record or the anchor shows it. */
@@ -421,7 +455,10 @@ class Walk {
   }
 
   /** Runs a step that others wrote; what it throws is a row. */
-  async #guard(at: Pick<Failure, 'height' | 'index' | 'what'>, step: () => Promise<void>): Promise<boolean> {
+  async #guard(
+    at: Pick<Failure, 'height' | 'index' | 'what'>,
+    step: () => Promise<unknown>,
+  ): Promise<boolean> {
     try {
       await step();
       return true;
@@ -430,6 +467,19 @@ class Walk {
       return false;
     }
   }
+}
+
+/** Block time by the first leaf that can be read. */
+function timeOf(entries: readonly Entry[]): number | undefined {
+  for (const { leaf, damaged } of entries) {
+    if (damaged) continue;
+    try {
+      return decodeLeaf(leaf).time;
+    } catch {
+      // The next one may do.
+    }
+  }
+  return undefined;
 }
 
 const show = (hash: Uint8Array | undefined): string => (hash === undefined ? 'nothing' : toHex(hash));

@@ -8,11 +8,11 @@ import { toHex } from '../../codec/bytes.ts';
 import { CodedError } from '../../codec/errors.ts';
 import { type PublicKey, verifySignature } from '../../codec/signature.ts';
 import type { Admission } from '../entries/governance.ts';
-import { decodeLeaf, type Leaf } from '../entries/leaf.ts';
+import { decodeLeaf } from '../entries/leaf.ts';
 import { decodeGenesis } from '../entries/members.ts';
 import { genesisMessage } from '../entries/proofs.ts';
 import { decodeTransaction, signedMessage, type Transaction } from '../entries/transaction.ts';
-import type { SignatureCheck } from './entries.ts';
+import type { FollowedItem, SignatureCheck } from './entries.ts';
 
 interface Signatory {
   readonly keys: readonly PublicKey[];
@@ -53,44 +53,42 @@ export class RegisteredKeys implements SignatureCheck {
     return verifySignature(key, signedMessage(tx), sig) ? undefined : 'a signature that does not verify';
   }
 
-  follow(tx: Uint8Array, leaf: Leaf, entryId: Uint8Array): void {
+  follow(tx: Uint8Array, items: ReadonlyMap<number, FollowedItem>): void {
     const transaction = this.#transaction(tx);
     switch (transaction.type) {
-      case 'SubjectPut': {
-        const body = transaction.bodies[leaf.item];
-        if (body !== undefined) this.#enrol(body.subject, body.key);
+      case 'SubjectPut':
+        for (const { subject, key } of transaction.bodies) this.#enrol(subject, key);
         return;
-      }
-      case 'SubjectKeyPut': {
-        const body = transaction.bodies[leaf.item];
-        if (body !== undefined) this.#addKey(body.subject, body.key, body.retire);
+      case 'SubjectKeyPut':
+        for (const { subject, key, retire } of transaction.bodies) this.#addKey(subject, key, retire);
         return;
-      }
-      case 'SubjectRevoke': {
-        const body = transaction.bodies[leaf.item];
-        const signatory = body && this.#signatories.get(toHex(body.subject));
-        if (signatory) this.#signatories.set(toHex(body.subject), { ...signatory, revoked: true });
+      case 'SubjectRevoke':
+        for (const { subject } of transaction.bodies) this.#revoke(subject);
         return;
-      }
-      case 'Proposal': {
-        const body = transaction.bodies[leaf.item];
-        if (body?.kind !== 'Reconfig' || body.body.add === null) return;
-        if (leaf.result.executed === true)
-          this.#enrol(body.body.add.operator.subject, body.body.add.operator.key);
-        else this.#admissions.set(toHex(entryId), body.body.add);
+      case 'Proposal':
+        for (const [i, { kind, body }] of transaction.bodies.entries()) {
+          const item = items.get(i);
+          if (kind !== 'Reconfig' || body.add === null || item === undefined) continue;
+          this.#admissions.set(toHex(item.entryId), body.add);
+          this.#admitIfExecuted(item.entryId, item);
+        }
         return;
-      }
-      case 'Approval': {
-        const id = toHex(transaction.bodies[leaf.item]?.proposal ?? new Uint8Array());
-        const admission = this.#admissions.get(id);
-        if (admission === undefined || leaf.result.executed !== true) return;
-        this.#admissions.delete(id);
-        this.#enrol(admission.operator.subject, admission.operator.key);
+      case 'Approval':
+        for (const [i, { proposal }] of transaction.bodies.entries()) {
+          this.#admitIfExecuted(proposal, items.get(i));
+        }
         return;
-      }
       default:
         return;
     }
+  }
+
+  /** Enrols the operator of a proposed member once the proposal's result says that it was executed. */
+  #admitIfExecuted(proposal: Uint8Array, item: FollowedItem | undefined): void {
+    const admission = this.#admissions.get(toHex(proposal));
+    if (admission === undefined || item?.leaf.result.executed !== true) return;
+    this.#admissions.delete(toHex(proposal));
+    this.#enrol(admission.operator.subject, admission.operator.key);
   }
 
   #transaction(tx: Uint8Array): Transaction {
@@ -100,6 +98,12 @@ export class RegisteredKeys implements SignatureCheck {
 
   #enrol(subject: Uint8Array, key: PublicKey): void {
     this.#signatories.set(toHex(subject), { keys: [key], retired: new Set(), revoked: false });
+  }
+
+  #revoke(subject: Uint8Array): void {
+    const id = toHex(subject);
+    const signatory = this.#signatories.get(id);
+    if (signatory !== undefined) this.#signatories.set(id, { ...signatory, revoked: true });
   }
 
   #addKey(subject: Uint8Array, key: PublicKey, retire: readonly number[]): void {

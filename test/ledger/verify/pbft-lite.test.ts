@@ -325,6 +325,18 @@ describe('a consortium of four over pbft-lite', () => {
     expect(() => epochLinkFromJson({ ...link, more: 1 })).toThrow('fields');
   });
 
+  test('is red in exactly the block whose header was changed, whichever byte', async () => {
+    const object = JSON.parse(lines[3]);
+    const header = Buffer.from(object.header, 'base64url');
+    for (const at of [0, 5, 40, 45, 50, 52, 59, 70, 100, 130, 160, 190, 200, 230, 291]) {
+      const bent = Buffer.from(header);
+      bent[at] ^= 1;
+      const line = JSON.stringify({ ...object, header: bent.toString('base64url') });
+      const report = await verify(lines.map((one, i) => (i === 3 ? line : one)));
+      expect(new Set(report.failures.map(({ height }) => height)), `byte ${at}`).toEqual(new Set([3]));
+    }
+  });
+
   test('is red in exactly the entry whose result was rewritten', async () => {
     const at = lines.findIndex((line) => line.includes('"header"') && JSON.parse(line).leaves.length === 3);
     const record = decodeLine(lines[at]);
