@@ -281,9 +281,7 @@ async function timeQuery(
     fetchRanges: async (name: string, ranges: readonly ByteRange[]) =>
       ranges.map(({ offset, length }) => fileOf(index, name).subarray(offset, offset + length)),
   };
-  const readers = new Map(
-    index.manifest.segments.map((meta) => [segmentName(meta), new SegmentReader(meta, [source])]),
-  );
+  const readers = new Map(index.manifest.segments.map((meta) => [meta, new SegmentReader(meta, [source])]));
   const clientKey = new Uint8Array(32);
   const once = () =>
     runQuery({
@@ -296,7 +294,7 @@ async function timeQuery(
           records: index.documents,
           dead: new Uint32Array(0),
           secretOf: (keyword) => index.secrets.get(keywordKey(keyword)),
-          readerOf: (meta) => readers.get(segmentName(meta)) ?? new SegmentReader(meta, [source]),
+          readerOf: (meta) => readers.get(meta) ?? new SegmentReader(meta, [source]),
         },
       ],
     });

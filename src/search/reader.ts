@@ -13,8 +13,9 @@ import { HASH_BYTES, leafHash, proofNodes, TreeVerifier } from './merkle.ts';
 import { WHOLE_FETCH_BYTES } from './parameters.ts';
 import {
   leafRange,
-  nodeOffset,
+  levelOffsets,
   type SegmentMeta,
+  type SegmentShape,
   segmentRoot,
   segmentShape,
   verifySegmentFile,
@@ -50,6 +51,8 @@ export class SegmentReader {
   readonly meta: SegmentMeta;
   readonly #sources: readonly SegmentSource[];
   readonly #whole: boolean;
+  readonly #shape: SegmentShape;
+  readonly #levels: readonly number[];
   readonly #tree: TreeVerifier;
   readonly #keys = new WeakMap<KeywordSecret, ListKeys>();
   #file: Promise<Uint8Array> | undefined;
@@ -57,7 +60,9 @@ export class SegmentReader {
   constructor(meta: SegmentMeta, sources: readonly SegmentSource[], policy: FetchPolicy = 'pages') {
     this.meta = meta;
     this.#sources = sources;
-    const { leaves, fileBytes } = segmentShape(meta);
+    this.#shape = segmentShape(meta);
+    this.#levels = levelOffsets(this.#shape);
+    const { leaves, fileBytes } = this.#shape;
     this.#tree = new TreeVerifier(leaves, (treeRoot) => equalBytes(segmentRoot(meta, treeRoot), meta.root));
     this.#whole = policy === 'whole' || fileBytes <= WHOLE_FETCH_BYTES;
   }
@@ -116,10 +121,9 @@ export class SegmentReader {
     cost: FetchCount | undefined,
   ): Promise<readonly Uint8Array[]> {
     const { meta } = this;
-    const shape = segmentShape(meta);
     const leafRanges = sorted.map((leaf) => leafRange(meta, leaf));
-    const nodeRanges = proofNodes(shape.leaves, sorted).map(({ level, index }) => ({
-      offset: nodeOffset(shape, level, index),
+    const nodeRanges = proofNodes(this.#shape.leaves, sorted).map(({ level, index }) => ({
+      offset: this.#levels[level] + HASH_BYTES * index,
       length: HASH_BYTES,
     }));
     const ranges = [...leafRanges, ...nodeRanges];

@@ -106,12 +106,16 @@ export function slotLeaf(meta: SegmentSizes, tier: number, slot: number): number
   return leaf;
 }
 
-/** Byte offset of tree node (level, index) in the file. */
-export function nodeOffset(shape: SegmentShape, level: number, index: number): number {
-  let before = 0;
-  const sizes = levelSizes(shape.leaves);
-  for (let below = 0; below < level; below++) before += sizes[below];
-  return shape.leafBytes + HASH_BYTES * (before + index);
+/** Byte offset in the file of the first node of each tree level but the root's. */
+export function levelOffsets(shape: SegmentShape): number[] {
+  let offset = shape.leafBytes;
+  return levelSizes(shape.leaves)
+    .slice(0, -1)
+    .map((size) => {
+      const start = offset;
+      offset += HASH_BYTES * size;
+      return start;
+    });
 }
 
 /** The map that the root covers and the manifest holds, without the root. */
