@@ -72,15 +72,20 @@ export function parseTarget(text: string): readonly TargetTerm[] {
 function ownTargets(rows: readonly Row[]): Check[] {
   return rows.flatMap((row) => {
     if (typeof row.target !== 'string') return [];
-    return parseTarget(row.target).flatMap(({ key, relation, limit }) =>
-      check(row.suite, row.op, row[key] as number | undefined, relation, limit, key),
-    );
+    const terms = parseTarget(row.target);
+    return terms.flatMap(({ key, relation, limit }) => {
+      const what = terms.length === 1 ? row.op : `${row.op}, ${key.replace(/_ms$/, '').replaceAll('_', ' ')}`;
+      return check(row.suite, what, Number(row[key]), relation, limit, key);
+    });
   });
 }
+
+const attributes = (n: number): string => (n === 1 ? '1 attribute' : `${n} attributes`);
 
 /** Against CIRCL: how many times faster, by number of attributes. */
 const ABE_SPEEDUPS: Readonly<Record<string, Readonly<Record<number, number>>>> = {
   keygen: { 1: 20, 10: 20, 100: 20 },
+  'keygen-ct': { 1: 15, 10: 15, 100: 15 },
   encrypt: { 1: 15, 10: 15, 100: 15 },
   decrypt: { 1: 1.25, 10: 1.5, 100: 2.5 },
 };
@@ -94,18 +99,20 @@ function abeTargets(rows: readonly Row[]): Check[] {
   for (const [op, limits] of Object.entries(ABE_SPEEDUPS)) {
     for (const [size, limit] of Object.entries(limits)) {
       const n = Number(size);
-      const [own, circl, noble] = ['mcl', 'circl', 'noble'].map((backend) => find(op, n, backend));
+      const [own, noble] = ['mcl', 'noble'].map((backend) => find(op, n, backend));
+      // CIRCL has one key generation; ours is held against it as a scheme and as an authority runs it.
+      const circl = find(op.replace(/-ct$/, ''), n, 'circl');
       if (own === undefined) continue;
       const faster = circl && circl.p50_ms / own.p50_ms;
       checks.push(
-        ...check('abe', `${op}, ${n} attributes, against CIRCL`, faster, '>=', limit, 'times faster'),
+        ...check('abe', `${op}, ${attributes(n)}, against CIRCL`, faster, '>=', limit, 'times faster'),
       );
       if (op === 'encrypt' && n >= 10 && circl !== undefined) {
         const smaller = Number(circl.bytes) / Number(own.bytes);
         checks.push(
           ...check(
             'abe',
-            `ciphertext, ${n} attributes, against CIRCL`,
+            `ciphertext, ${attributes(n)}, against CIRCL`,
             smaller,
             '>=',
             CIPHERTEXT_SHRINK,
@@ -118,7 +125,7 @@ function abeTargets(rows: readonly Row[]): Check[] {
         checks.push(
           ...check(
             'abe',
-            `decrypt, ${n} attributes, mcl against noble`,
+            `decrypt, ${attributes(n)}, mcl against noble`,
             speedup,
             '>=',
             NOBLE_SPEEDUP,
