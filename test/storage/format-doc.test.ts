@@ -3,10 +3,10 @@ import { createDecipheriv, hkdfSync } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { fromHex, toHex, utf8 } from '../../src/codec/bytes.ts';
-import { parseCid } from '../../src/storage/cid.ts';
-import { openErasable } from '../../src/storage/erasable.ts';
 import { openEmbeddedStore, replicasFor, STORAGE_ERRORS } from '../../src/storage/index.ts';
-import { bundleBlock } from '../../src/storage/kubo-pins.ts';
+import { bundleBlock } from '../../src/storage/kubo/pins.ts';
+import { parseCid } from '../../src/storage/payload/cid.ts';
+import { openErasable } from '../../src/storage/secrets/erasable.ts';
 import { closing, collectBytes, temporaryDirectory } from './support.ts';
 
 const doc = readFileSync(new URL('../../docs/format/storage.md', import.meta.url), 'utf8');
@@ -49,7 +49,9 @@ describe('docs/format/storage.md', () => {
 
   test('every code that storage throws has a meaning in the table', () => {
     const folder = new URL('../../src/storage/', import.meta.url);
-    const sources = readdirSync(folder).filter((name) => name !== 'errors.ts');
+    const sources = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter(
+      (name) => name.endsWith('.ts') && name !== 'errors.ts',
+    );
     const thrown = sources.flatMap((name) =>
       [...readFileSync(new URL(name, folder), 'utf8').matchAll(/'(storage\.[a-z_]+)'/g)].map(
         ([, code]) => code,

@@ -5,7 +5,6 @@ import { CID } from 'multiformats/cid';
 import { create as createDigest } from 'multiformats/hashes/digest';
 import { describe, expect, test } from 'vitest';
 import { sha256 } from '../../src/codec/hash.ts';
-import { rawCid } from '../../src/storage/cid.ts';
 import {
   BLOCK_BYTES_MAX,
   type BlockPeer,
@@ -17,6 +16,7 @@ import {
   type PayloadStore,
   replicasFor,
 } from '../../src/storage/index.ts';
+import { rawCid } from '../../src/storage/payload/cid.ts';
 import {
   closing,
   codeOf,

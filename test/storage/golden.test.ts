@@ -6,7 +6,6 @@ import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { toHex, utf8 } from '../../src/codec/bytes.ts';
-import { openErasable } from '../../src/storage/erasable.ts';
 import {
   backup,
   createKeystore,
@@ -18,6 +17,7 @@ import {
   restore,
   verifyBackup,
 } from '../../src/storage/index.ts';
+import { openErasable } from '../../src/storage/secrets/erasable.ts';
 import { closing, collectBytes, seededBytes, seededRandom, temporaryDirectory } from './support.ts';
 
 const FILE = new URL('../golden/storage/forms-v1.json', import.meta.url);

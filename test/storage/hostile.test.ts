@@ -5,10 +5,10 @@ import { CID } from 'multiformats/cid';
 import { create as createDigest } from 'multiformats/hashes/digest';
 import { describe, expect, test } from 'vitest';
 import { sha256 } from '../../src/codec/hash.ts';
-import { CAR_HEADER_BYTES_MAX, carHeader, carSection, readCar } from '../../src/storage/car.ts';
-import { BLOCK_BYTES_MAX, type CID as Cid, rawCid } from '../../src/storage/cid.ts';
-import { DAG_DEPTH_MAX } from '../../src/storage/dag.ts';
 import { CHUNK_BYTES, openEmbeddedStore, type PayloadStore } from '../../src/storage/index.ts';
+import { CAR_HEADER_BYTES_MAX, carHeader, carSection, readCar } from '../../src/storage/payload/car.ts';
+import { BLOCK_BYTES_MAX, type CID as Cid, rawCid } from '../../src/storage/payload/cid.ts';
+import { DAG_DEPTH_MAX } from '../../src/storage/payload/dag.ts';
 import {
   closing,
   codeOf,

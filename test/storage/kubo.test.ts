@@ -1,6 +1,5 @@
 import { create, type KuboRPCClient } from 'kubo-rpc-client';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { readCar } from '../../src/storage/car.ts';
 import {
   CHUNK_BYTES,
   fetchFromPeers,
@@ -8,6 +7,7 @@ import {
   kuboStore,
   openEmbeddedStore,
 } from '../../src/storage/index.ts';
+import { readCar } from '../../src/storage/payload/car.ts';
 import { type KuboDaemon, kuboBinary, startKubo } from './kubo-daemon.ts';
 import { payloadContract } from './payload-contract.ts';
 import {

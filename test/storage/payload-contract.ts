@@ -1,8 +1,8 @@
 /** The claims that every payload store holds to; the embedded one and Kubo run the same list. */
 import { CarReader } from '@ipld/car';
 import { describe, expect, test } from 'vitest';
-import { rawCid } from '../../src/storage/cid.ts';
 import { BLOCK_BYTES_MAX, CHUNK_BYTES, type PayloadStore } from '../../src/storage/index.ts';
+import { rawCid } from '../../src/storage/payload/cid.ts';
 import { chachaStream, codeOf, collectBytes, expectSame, seededBytes, streamOf } from './support.ts';
 
 /** Sizes around one chunk, several chunks, and the empty object. */

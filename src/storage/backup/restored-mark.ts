@@ -6,9 +6,8 @@
  */
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { decodeCbor, encodeCbor } from '../codec/cbor.ts';
-import { readIfThere, replaceFile } from './backup-repository.ts';
-import { flush } from './block-files.ts';
+import { decodeCbor, encodeCbor } from '../../codec/cbor.ts';
+import { flush, readIfThere, replaceFile } from '../durable-files.ts';
 
 const FILE = 'restored';
 

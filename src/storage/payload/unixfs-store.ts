@@ -4,11 +4,11 @@
  * raw block (tests hold the two paths to equal CIDs). Hashing is always done here, never left to a daemon.
  */
 import { importFile } from 'ipfs-unixfs-importer';
+import { storageError } from '../errors.ts';
 import type { BlockBackend, BlockWriter } from './backend.ts';
 import { carHeader, carSection, readCar } from './car.ts';
 import { blockName, type CID, parseCid, rawCid, requireMatch } from './cid.ts';
 import { type ReadBlock, walkDag } from './dag.ts';
-import { storageError } from './errors.ts';
 import { type ByteRange, CHUNK_BYTES, type PayloadStore, type StoredObject } from './payload-store.ts';
 import { fileSize, mustRead, readFileRange } from './unixfs-read.ts';
 

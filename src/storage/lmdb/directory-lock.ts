@@ -8,7 +8,7 @@
  */
 import { linkSync, mkdirSync, readFileSync, realpathSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { errnoOf, storageError } from './errors.ts';
+import { errnoOf, storageError } from '../errors.ts';
 
 const LOCK_FILE = 'owner.lock';
 

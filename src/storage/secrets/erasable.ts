@@ -9,15 +9,15 @@
  */
 import { copyFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { gcmOpen, gcmSeal } from '../codec/aead.ts';
-import { concat, readU32be, toHex, u32be } from '../codec/bytes.ts';
-import { hasCode } from '../codec/errors.ts';
-import { hkdfSha256 } from '../codec/hash.ts';
-import { type Environment, openEnvironment } from './environment.ts';
-import { storageError } from './errors.ts';
-import type { FreeSpaceProbe } from './free-space.ts';
+import { gcmOpen, gcmSeal } from '../../codec/aead.ts';
+import { concat, readU32be, toHex, u32be } from '../../codec/bytes.ts';
+import { hasCode } from '../../codec/errors.ts';
+import { hkdfSha256 } from '../../codec/hash.ts';
+import { storageError } from '../errors.ts';
+import { type Environment, openEnvironment } from '../lmdb/environment.ts';
+import type { FreeSpaceProbe } from '../lmdb/free-space.ts';
+import type { KvOp } from '../lmdb/kv.ts';
 import { type KeySlots, openKeySlots, SLOT_BYTES } from './key-slots.ts';
-import type { KvOp } from './kv.ts';
 
 /** HKDF info of the sealing key. */
 export const ERASABLE_INFO = 'hippocrypt/erasable/1';

@@ -5,11 +5,11 @@
  * Marks are rows of LMDB, so memory does not grow with the store: `live` holds the number of the run that
  * reached a block, `dead` the time at which a run first found it unreachable.
  */
-import { fromHex, readU32be, u32be, u64be, utf8 } from '../codec/bytes.ts';
+import { fromHex, readU32be, u32be, u64be, utf8 } from '../../codec/bytes.ts';
+import type { KvOp } from '../lmdb/kv.ts';
 import type { Blocks } from './blocks.ts';
 import { blockKey, isKeyText, keyText, parseCid } from './cid.ts';
 import { walkDag } from './dag.ts';
-import type { KvOp } from './kv.ts';
 
 /** Rows a transaction, so that a sweep does not hold the write lock for long. */
 const BATCH_ROWS = 1000;

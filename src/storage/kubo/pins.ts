@@ -12,11 +12,11 @@ import { decode, encode } from '@ipld/dag-pb';
 import type { KuboRPCClient } from 'kubo-rpc-client';
 import { CID } from 'multiformats/cid';
 import { create as createDigest } from 'multiformats/hashes/digest';
-import { equalBytes, utf8 } from '../codec/bytes.ts';
-import { hasCode } from '../codec/errors.ts';
-import { sha256 } from '../codec/hash.ts';
-import { DAG_PB_CODEC, parseCid } from './cid.ts';
-import { type KuboCalls, offline } from './kubo-calls.ts';
+import { equalBytes, utf8 } from '../../codec/bytes.ts';
+import { hasCode } from '../../codec/errors.ts';
+import { sha256 } from '../../codec/hash.ts';
+import { DAG_PB_CODEC, parseCid } from '../payload/cid.ts';
+import { type KuboCalls, offline } from './calls.ts';
 import type { WriteGate } from './write-gate.ts';
 
 const KEPT_NAME = 'hippocrypt';

@@ -3,14 +3,14 @@
  * their trustless gateways. A peer is trusted for nothing: a block is stored only if it hashes to a CID that the
  * graph under the wanted root names, so a peer can neither alter an object nor fill the disk with others.
  */
-import { compareBytes, utf8 } from '../codec/bytes.ts';
-import { CodedError } from '../codec/errors.ts';
-import { taggedHash } from '../codec/hash.ts';
-import { readCar } from './car.ts';
-import { BLOCK_BYTES_MAX, blockKey, blockName, type CID, parseCid, RAW_CODEC } from './cid.ts';
-import { DAG_BLOCKS_MAX, linksOf, walkDag } from './dag.ts';
-import { storageError } from './errors.ts';
-import type { PayloadStore } from './payload-store.ts';
+import { compareBytes, utf8 } from '../../codec/bytes.ts';
+import { CodedError } from '../../codec/errors.ts';
+import { taggedHash } from '../../codec/hash.ts';
+import { storageError } from '../errors.ts';
+import { readCar } from '../payload/car.ts';
+import { BLOCK_BYTES_MAX, blockKey, blockName, type CID, parseCid, RAW_CODEC } from '../payload/cid.ts';
+import { DAG_BLOCKS_MAX, linksOf, walkDag } from '../payload/dag.ts';
+import type { PayloadStore } from '../payload/payload-store.ts';
 
 /** Tag of the rendezvous score. */
 export const REPLICA_TAG = 'hippocrypt/replica/1';

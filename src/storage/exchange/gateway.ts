@@ -10,15 +10,15 @@
 import { decode } from '@ipld/dag-pb';
 import { UnixFS } from 'ipfs-unixfs';
 import { CID as Cid } from 'multiformats/cid';
-import { toHex, utf8 } from '../codec/bytes.ts';
-import { CodedError, hasCode } from '../codec/errors.ts';
-import { sha256 } from '../codec/hash.ts';
-import { type CarBlock, carHeader, carSection } from './car.ts';
-import { blockName, type CID, DAG_PB_CODEC, parseCid, requireStored } from './cid.ts';
-import { type ReadBlock, walkDag } from './dag.ts';
-import { storageError } from './errors.ts';
-import type { PayloadStore } from './payload-store.ts';
-import { fileSize, mustRead, walkFileRange } from './unixfs-read.ts';
+import { toHex, utf8 } from '../../codec/bytes.ts';
+import { CodedError, hasCode } from '../../codec/errors.ts';
+import { sha256 } from '../../codec/hash.ts';
+import { storageError } from '../errors.ts';
+import { type CarBlock, carHeader, carSection } from '../payload/car.ts';
+import { blockName, type CID, DAG_PB_CODEC, parseCid, requireStored } from '../payload/cid.ts';
+import { type ReadBlock, walkDag } from '../payload/dag.ts';
+import type { PayloadStore } from '../payload/payload-store.ts';
+import { fileSize, mustRead, walkFileRange } from '../payload/unixfs-read.ts';
 
 /** Path segments that a request may walk. */
 export const GATEWAY_PATH_SEGMENTS_MAX = 32;

@@ -12,8 +12,8 @@
 import { closeSync, openSync, readSync } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { flush } from './block-files.ts';
-import { storageError, wrapStorageFailure } from './errors.ts';
+import { flush } from '../durable-files.ts';
+import { storageError, wrapStorageFailure } from '../errors.ts';
 
 /** An AES-256 key. */
 export const SLOT_BYTES = 32;

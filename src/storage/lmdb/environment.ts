@@ -9,9 +9,9 @@
  */
 import { closeSync, fsyncSync, openSync } from 'node:fs';
 import { type Database, open, type RootDatabase } from 'lmdb';
-import type { CodedError } from '../codec/errors.ts';
+import type { CodedError } from '../../codec/errors.ts';
+import { storageError, wrapStorageFailure } from '../errors.ts';
 import { lockDirectory } from './directory-lock.ts';
-import { storageError, wrapStorageFailure } from './errors.ts';
 import { type FreeSpaceProbe, fileSystemProbe, requireSpace } from './free-space.ts';
 import type { KvOp, KvRange, KvStore } from './kv.ts';
 

@@ -4,10 +4,10 @@
  * buffers whatever length a peer announces; tests hold the two to equal bytes. Hashes are the caller's to check.
  */
 import { CID } from 'multiformats/cid';
-import { concat } from '../codec/bytes.ts';
-import { decodeCbor, encodeCbor } from '../codec/cbor.ts';
+import { concat } from '../../codec/bytes.ts';
+import { decodeCbor, encodeCbor } from '../../codec/cbor.ts';
+import { storageError } from '../errors.ts';
 import { BLOCK_BYTES_MAX, CID_TEXT_MAX, requireStored } from './cid.ts';
-import { storageError } from './errors.ts';
 
 /** Header of about 25,000 roots. */
 export const CAR_HEADER_BYTES_MAX = 1024 * 1024;

@@ -6,13 +6,13 @@
  */
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { storageError } from '../errors.ts';
+import { type Environment, openEnvironment } from '../lmdb/environment.ts';
+import { type FreeSpaceProbe, fileSystemProbe, requireSpace } from '../lmdb/free-space.ts';
+import type { KvOp } from '../lmdb/kv.ts';
 import type { BlockWriter } from './backend.ts';
 import { type BlockFiles, openBlockFiles } from './block-files.ts';
 import { blockKey, type CID, keyText, matches } from './cid.ts';
-import { type Environment, openEnvironment } from './environment.ts';
-import { storageError } from './errors.ts';
-import { type FreeSpaceProbe, fileSystemProbe, requireSpace } from './free-space.ts';
-import type { KvOp } from './kv.ts';
 
 /** Blocks above this are files. Below it an inode, a rename and two flushes cost more than LMDB's pages. */
 export const FILE_BLOCK_BYTES_MIN = 256 * 1024;

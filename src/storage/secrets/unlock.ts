@@ -3,10 +3,10 @@
  * parameters are stored beside what the key opens.
  */
 import { argon2id } from 'hash-wasm';
-import { decodeCbor, encodeCbor } from '../codec/cbor.ts';
-import { hkdfSha256 } from '../codec/hash.ts';
+import { decodeCbor, encodeCbor } from '../../codec/cbor.ts';
+import { hkdfSha256 } from '../../codec/hash.ts';
+import { storageError } from '../errors.ts';
 import type { Random } from './erasable.ts';
-import { storageError } from './errors.ts';
 
 /** RFC 9106 section 4, second recommended option: 64 MiB, 3 passes (one lane: wasm has one thread). */
 const ARGON2_MEMORY_KIB = 64 * 1024;

@@ -5,9 +5,9 @@
  */
 import { CID } from 'multiformats/cid';
 import { create as createDigest } from 'multiformats/hashes/digest';
-import { equalBytes, toHex } from '../codec/bytes.ts';
-import { sha256 } from '../codec/hash.ts';
-import { storageError } from './errors.ts';
+import { equalBytes, toHex } from '../../codec/bytes.ts';
+import { sha256 } from '../../codec/hash.ts';
+import { storageError } from '../errors.ts';
 
 export type { CID } from 'multiformats/cid';
 

@@ -3,8 +3,8 @@
  * which repeats its links cannot unfold into an endless one.
  */
 import { decode } from '@ipld/dag-pb';
+import { storageError } from '../errors.ts';
 import { blockName, type CID, DAG_PB_CODEC, requireStored } from './cid.ts';
-import { storageError } from './errors.ts';
 
 /** Levels of nodes; 1,024 links a node over 1 MiB leaves reach a petabyte with three. */
 export const DAG_DEPTH_MAX = 16;

@@ -4,7 +4,7 @@
  * while there is still room to close cleanly and to run a backup.
  */
 import { statfsSync } from 'node:fs';
-import { storageError } from './errors.ts';
+import { storageError } from '../errors.ts';
 
 /** Room that is never used: enough for the WAL, LMDB's copy-on-write of a large batch, and a clean stop. */
 export const SPACE_RESERVE_BYTES = 256 * 1024 * 1024;

@@ -8,9 +8,9 @@
  */
 import { decode } from '@ipld/dag-pb';
 import { UnixFS } from 'ipfs-unixfs';
+import { storageError } from '../errors.ts';
 import { type CID, DAG_PB_CODEC, requireStored } from './cid.ts';
 import { DAG_DEPTH_MAX, type ReadBlock } from './dag.ts';
-import { storageError } from './errors.ts';
 
 /** Blocks read before they are needed. A slow reader holds this many MiB and no more. */
 const READ_AHEAD = 3;

@@ -6,17 +6,17 @@
  * derived from the chunk's name, which is an HMAC of its content, so no nonce is ever used for two contents.
  */
 import { mkdirSync } from 'node:fs';
-import { mkdir, readdir, readFile, rename, stat, unlink } from 'node:fs/promises';
+import { mkdir, readdir, rename, stat, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
-import { GCM_TAG_BYTES, gcmOpen, gcmSeal } from '../codec/aead.ts';
-import { concat, toHex, utf8 } from '../codec/bytes.ts';
-import { decodeCbor, encodeCbor } from '../codec/cbor.ts';
-import { hkdfSha256, hmacSha256 } from '../codec/hash.ts';
-import { flush, writeFlushed } from './block-files.ts';
-import { lockDirectory } from './directory-lock.ts';
-import { didNotOpen, type Random } from './erasable.ts';
-import { errnoOf, storageError, wrapStorageFailure } from './errors.ts';
-import { encodeKdf, newKdf, parseKdf, type Unlock, unlockingKey } from './unlock.ts';
+import { GCM_TAG_BYTES, gcmOpen, gcmSeal } from '../../codec/aead.ts';
+import { concat, toHex, utf8 } from '../../codec/bytes.ts';
+import { decodeCbor, encodeCbor } from '../../codec/cbor.ts';
+import { hkdfSha256, hmacSha256 } from '../../codec/hash.ts';
+import { flush, readIfThere, replaceFile, writeFlushed } from '../durable-files.ts';
+import { errnoOf, storageError, wrapStorageFailure } from '../errors.ts';
+import { lockDirectory } from '../lmdb/directory-lock.ts';
+import { didNotOpen, type Random } from '../secrets/erasable.ts';
+import { encodeKdf, newKdf, parseKdf, type Unlock, unlockingKey } from '../secrets/unlock.ts';
 
 /** Plaintext bytes of every chunk of a file but its last. */
 export const BACKUP_CHUNK_BYTES = 1024 * 1024;
@@ -208,24 +208,6 @@ export class Repository {
 
   #snapshotKey(salt: Uint8Array): Uint8Array {
     return hkdfSha256(this.#master, salt, BACKUP_INFO.snapshot, 32);
-  }
-}
-
-/** Writes beside, flushes, renames, flushes the directory: the file is whole or absent. */
-export async function replaceFile(directory: string, name: string, bytes: Uint8Array): Promise<void> {
-  const draft = join(directory, `${name}.new`);
-  await writeFlushed(draft, bytes);
-  await rename(draft, join(directory, name));
-  await flush(directory);
-}
-
-/** The file's bytes, undefined if there is none. */
-export async function readIfThere(path: string): Promise<Uint8Array | undefined> {
-  try {
-    return new Uint8Array(await readFile(path));
-  } catch (cause) {
-    if (errnoOf(cause) === 'ENOENT') return undefined;
-    throw wrapStorageFailure(cause, 'reading a file of a backup');
   }
 }
 

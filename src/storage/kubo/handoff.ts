@@ -2,7 +2,7 @@
  * A hand-to-hand queue: a giver waits until its item has been taken, so that a fast importer never runs ahead of
  * a slow upload.
  */
-import { storageError } from './errors.ts';
+import { storageError } from '../errors.ts';
 
 interface Offer<T> {
   readonly item: T;

@@ -1,7 +1,8 @@
 /** The embedded payload store: blocks on this disk, no daemon. */
+
+import type { FreeSpaceProbe } from '../lmdb/free-space.ts';
 import { openBlocks } from './blocks.ts';
 import { collectBlocks } from './collect.ts';
-import type { FreeSpaceProbe } from './free-space.ts';
 import type { PayloadStore } from './payload-store.ts';
 import { unixfsStore } from './unixfs-store.ts';
 

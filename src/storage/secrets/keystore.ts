@@ -8,9 +8,10 @@
  * Protects a copied disk or backup without the passphrase. Does not protect against who reads this process's
  * memory, nor a weak passphrase against guessing beyond Argon2id's cost. JavaScript strings cannot be zeroed.
  */
-import { utf8 } from '../codec/bytes.ts';
-import { decodeCbor, encodeCbor } from '../codec/cbor.ts';
-import { hmacSha256 } from '../codec/hash.ts';
+import { utf8 } from '../../codec/bytes.ts';
+import { decodeCbor, encodeCbor } from '../../codec/cbor.ts';
+import { hmacSha256 } from '../../codec/hash.ts';
+import { storageError } from '../errors.ts';
 import {
   didNotOpen,
   type ErasableOptions,
@@ -18,7 +19,6 @@ import {
   openErasable,
   type Random,
 } from './erasable.ts';
-import { storageError } from './errors.ts';
 import { encodeKdf, type Kdf, newKdf, parseKdf, type Unlock, unlockingKey } from './unlock.ts';
 
 /** Longest secret. */

@@ -10,15 +10,15 @@
  * blocks are retried; an upload from a stream is not, since its source is spent.
  */
 import { create, type KuboRPCClient } from 'kubo-rpc-client';
-import type { BlockBackend, BlockWriter } from './backend.ts';
-import { carHeader, carSection } from './car.ts';
-import { type CID, matches } from './cid.ts';
-import { storageError } from './errors.ts';
+import { storageError } from '../errors.ts';
+import type { BlockBackend, BlockWriter } from '../payload/backend.ts';
+import { carHeader, carSection } from '../payload/car.ts';
+import { type CID, matches } from '../payload/cid.ts';
+import type { PayloadStore } from '../payload/payload-store.ts';
+import { unixfsStore } from '../payload/unixfs-store.ts';
+import { KuboCalls, offline } from './calls.ts';
 import { Handoff } from './handoff.ts';
-import { KuboCalls, offline } from './kubo-calls.ts';
-import { KuboPins } from './kubo-pins.ts';
-import type { PayloadStore } from './payload-store.ts';
-import { unixfsStore } from './unixfs-store.ts';
+import { KuboPins } from './pins.ts';
 import { WriteGate } from './write-gate.ts';
 
 export type KuboCredentials =

@@ -4,20 +4,10 @@
  * whether it counts is for the index in LMDB to say.
  */
 import { mkdirSync, rmSync, unlinkSync } from 'node:fs';
-import {
-  copyFile,
-  type FileHandle,
-  link,
-  mkdir,
-  open,
-  readdir,
-  readFile,
-  rename,
-  rm,
-  stat,
-} from 'node:fs/promises';
+import { copyFile, link, mkdir, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { errnoOf, wrapStorageFailure } from './errors.ts';
+import { flush, writeFlushed } from '../durable-files.ts';
+import { errnoOf, wrapStorageFailure } from '../errors.ts';
 
 const FILES = 'files';
 const TEMPORARY = 'tmp';
@@ -131,30 +121,4 @@ async function changeTime(path: string): Promise<number | undefined> {
     if (errnoOf(cause) === 'ENOENT') return undefined;
     throw wrapStorageFailure(cause, 'listing block files');
   }
-}
-
-async function withFile(
-  path: string,
-  flags: string,
-  use: (file: FileHandle) => Promise<void>,
-): Promise<void> {
-  const file = await open(path, flags, 0o600);
-  try {
-    await use(file);
-  } finally {
-    await file.close();
-  }
-}
-
-/** Creates `path` with `bytes` and flushes them; the name itself needs a flush of the directory. */
-export function writeFlushed(path: string, bytes: Uint8Array): Promise<void> {
-  return withFile(path, 'w', async (file) => {
-    await file.writeFile(bytes);
-    await file.datasync();
-  });
-}
-
-/** Flushes a directory, so that names made or renamed in it survive a crash. */
-export function flush(directory: string): Promise<void> {
-  return withFile(directory, 'r', (handle) => handle.sync());
 }

@@ -4,11 +4,11 @@
  * it cannot reach. Headers are ABE ciphertext and public among members; the slot key is there for erasure, not
  * for secrecy.
  */
-import { equalBytes } from '../codec/bytes.ts';
-import { DOMAIN } from '../codec/domains.ts';
-import { taggedHash } from '../codec/hash.ts';
+import { equalBytes } from '../../codec/bytes.ts';
+import { DOMAIN } from '../../codec/domains.ts';
+import { taggedHash } from '../../codec/hash.ts';
+import { storageError } from '../errors.ts';
 import { didNotOpen, type ErasableOptions, type ErasableStore, openErasable } from './erasable.ts';
-import { storageError } from './errors.ts';
 
 /** A policy of 256 leaves gives a header of about 60 kB. */
 export const HEADER_BYTES_MAX = 1024 * 1024;

@@ -1,7 +1,7 @@
 /** Time limits, bounded retries and error codes for calls to a Kubo daemon. */
 import { setTimeout as delay } from 'node:timers/promises';
-import { CodedError, hasCode } from '../codec/errors.ts';
-import { storageError } from './errors.ts';
+import { CodedError, hasCode } from '../../codec/errors.ts';
+import { storageError } from '../errors.ts';
 
 /** Attempts of a call that can be repeated, the first included. */
 const ATTEMPTS = 4;

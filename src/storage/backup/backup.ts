@@ -10,12 +10,12 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { copyFile, type FileHandle, mkdir, open, readdir, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { toHex } from '../codec/bytes.ts';
-import { decodeCbor, encodeCbor } from '../codec/cbor.ts';
-import { encodeFrame, FrameDecoder } from '../codec/frames.ts';
-import { BACKUP_CHUNK_BYTES, type Repository } from './backup-repository.ts';
-import { flush } from './block-files.ts';
-import { storageError } from './errors.ts';
+import { toHex } from '../../codec/bytes.ts';
+import { decodeCbor, encodeCbor } from '../../codec/cbor.ts';
+import { encodeFrame, FrameDecoder } from '../../codec/frames.ts';
+import { flush } from '../durable-files.ts';
+import { storageError } from '../errors.ts';
+import { BACKUP_CHUNK_BYTES, type Repository } from './repository.ts';
 import { setRestoredMark } from './restored-mark.ts';
 
 /** Chunk names in one row of the table, so that a row stays within a frame. */
