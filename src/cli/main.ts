@@ -2,6 +2,7 @@
 /** The `hippocrypt` command. Data on stdout, notes on stderr, `--json` everywhere; exit codes in output.ts. */
 import { Command, CommanderError } from 'commander';
 import { API_VERSION } from '../api/version.ts';
+import { abeCommands } from './commands/abe.ts';
 import { consentCommands } from './commands/consents.ts';
 import { importCommand } from './commands/import.ts';
 import { ledgerCommands } from './commands/ledger.ts';
@@ -26,6 +27,7 @@ importCommand(program);
 searchCommands(program);
 consentCommands(program);
 ledgerCommands(program);
+abeCommands(program);
 
 try {
   await program.parseAsync();

@@ -79,6 +79,15 @@ export class Output {
   }
 }
 
+/** File problems in words. */
+const SYSTEM_PROBLEMS: Readonly<Record<string, string>> = {
+  ENOENT: 'no such file',
+  EACCES: 'not allowed to read or write',
+  EISDIR: 'expected a file, got a folder',
+  ENOTDIR: 'expected a folder, got a file',
+  ENOSPC: 'the disk is full',
+};
+
 function lines(label: string, total: number, unit: string): Progress {
   let done = 0;
   let shown = 0;
@@ -117,6 +126,10 @@ function known(error: unknown): {
 } {
   if (error instanceof CodedError)
     return { code: error.code, message: error.message, details: error.details };
+  const system = error as { code?: unknown; path?: unknown; message?: unknown };
+  const told = typeof system.code === 'string' ? SYSTEM_PROBLEMS[system.code] : undefined;
+  if (told !== undefined)
+    return { code: 'cli.file', message: `${told}: ${String(system.path ?? '')}`, details: {} };
   const message = error instanceof Error ? error.message : String(error);
   return { code: 'internal', message, details: {} };
 }
