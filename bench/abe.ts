@@ -55,7 +55,7 @@ export interface AbeBenchOptions {
 
 const REGISTRY = makeRegistry([{ label: 'a', type: 'text' }]);
 const RUNS_MIN = 5;
-const WARM_UPS = 20;
+const WARM_UPS = 30;
 const random = (n: number): Uint8Array => new Uint8Array(randomBytes(n));
 
 /** All rows: ours over both backends, and CIRCL's where Go is installed. */
@@ -78,7 +78,7 @@ export async function runAbeBench(options: AbeBenchOptions = {}): Promise<Row[]>
 /** Repeats `run` until the budget is spent. `run` answers the size of what it made. */
 function measure(row: Pick<Row, 'op' | 'n' | 'backend'>, budgetMs: number, run: () => number): Row {
   let bytes = run();
-  // Hot attributes get their tables after 16 uses; noble gains nothing and would take minutes.
+  // Hot attributes get their tables after 24 uses; noble gains nothing and would take minutes.
   if (row.backend === 'mcl') for (let i = 1; i < WARM_UPS; i++) bytes = run();
   const times: number[] = [];
   const begin = performance.now();

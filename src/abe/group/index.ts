@@ -57,6 +57,8 @@ export function openGroup(backend: BackendName = 'mcl'): Promise<Group> {
   if (group === undefined) {
     group = build(backend);
     opened.set(backend, group);
+    // A failure (memory, a foreign version) is reported to whoever asked and may be tried again.
+    group.catch(() => opened.delete(backend));
   }
   return group;
 }

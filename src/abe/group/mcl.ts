@@ -1,13 +1,15 @@
 /**
- * The fast backend: mcl-wasm through raw pointers. Elements live in JS as copies of their words (Jacobian
- * coordinates for points), so nothing leaks; only fixed-base tables stay in wasm memory, within bounds.
+ * The fast backend: mcl-wasm through raw pointers. Elements live in JavaScript, so nothing leaks; only fixed-base
+ * tables stay in wasm memory, within the keeper's bounds. Every call puts its operands into one scratch area.
  */
 import { toHex, utf8 } from '../../codec/bytes.ts';
 import { HASH_TO_G1_DST } from '../domains.ts';
 import { checkCompressed, checkGTCoordinates, refuseElement } from './encoding.ts';
 import { GENERATOR_G1, GENERATOR_G2 } from './generators.ts';
+import { type MclElement, MclG1, MclG2, MclGT, own } from './mcl-elements.ts';
+import { MclKeeper } from './mcl-keeper.ts';
 import { MCL_FR_BYTES, MCL_G1_BYTES, MCL_G2_BYTES, MCL_GT_BYTES, type MclModule } from './mcl-module.ts';
-import { addFromTable, buildTable, type FixedBaseTable, tableKinds } from './mcl-tables.ts';
+import { addFromTable } from './mcl-tables.ts';
 import { mod, scalarToBytes } from './scalar.ts';
 import {
   type G1,
@@ -16,52 +18,19 @@ import {
   G2_BYTES,
   GROUP_ORDER,
   type Group,
-  type GT,
   GT_BYTES,
   type PointCheck,
   SCALAR_BYTES,
   type SecretScalar,
 } from './types.ts';
 
-/** Hashes of leaves remembered, about 0.3 kB each. The least recently used is forgotten first. */
-const HASH_CACHE_MAX = 4096;
-/** A remembered hash gets a 4-bit table (135 KiB, 2.5 ms to build) when it has been multiplied this often. */
-const HOT_USES = 16;
-/** Such tables at one time, 17 MiB in all. */
-const HOT_TABLES_MAX = 128;
-/** GT tables (4.5 MiB each) at one time; a process rarely sees more than one master public key. */
-const GT_TABLES_MAX = 2;
 /** Scalars up to this size are cheaper by double-and-add than by the library's general multiplication. */
 const SMALL_SCALAR_MAX = 0xffffn;
 /** Pairs in one product; the scheme needs 2 + tau, and tau is at most the number of leaves. */
 const PAIRS_MAX = 512;
 
-abstract class Element {
-  readonly words: Int32Array;
-  table: FixedBaseTable | undefined;
-  uses = 0;
-  constructor(words: Int32Array) {
-    this.words = words;
-  }
-}
-class MclG1 extends Element implements G1 {
-  readonly kind = 'G1';
-}
-class MclG2 extends Element implements G2 {
-  readonly kind = 'G2';
-}
-class MclGT extends Element implements GT {
-  readonly kind = 'GT';
-}
-
-function own<T extends Element>(type: new (words: Int32Array) => T, element: unknown): T {
-  if (element instanceof type) return element;
-  throw new TypeError('a group element of another backend');
-}
-
 /** Builds the backend over a fresh module. Call through `openGroup`, which tests it first. */
 export function mclGroup(mcl: MclModule): Group {
-  const kinds = tableKinds(mcl);
   const scratch = mcl._malloc(PAIRS_MAX * (MCL_G1_BYTES + MCL_G2_BYTES) + 4 * MCL_GT_BYTES + 2048);
   const out = scratch;
   const left = out + MCL_GT_BYTES;
@@ -75,7 +44,7 @@ export function mclGroup(mcl: MclModule): Group {
   const dstAt = mcl._malloc(dst.length);
   mcl.HEAP8.set(dst, dstAt);
 
-  const put = (element: Element, at: number): void => mcl.HEAP32.set(element.words, at >> 2);
+  const put = (element: MclElement, at: number): void => mcl.HEAP32.set(element.words, at >> 2);
   const take = (at: number, bytes: number): Int32Array => mcl.HEAP32.slice(at >> 2, (at + bytes) >> 2);
   const takeG1 = (at = out): MclG1 => new MclG1(take(at, MCL_G1_BYTES));
   const takeG2 = (at = out): MclG2 => new MclG2(take(at, MCL_G2_BYTES));
@@ -114,51 +83,19 @@ export function mclGroup(mcl: MclModule): Group {
     }
   }
 
-  const hashes = new Map<string, MclG1>();
-  const hot: MclG1[] = [];
-  const gtTables: MclGT[] = [];
-
-  function dropTable(element: Element | undefined): void {
-    if (element?.table === undefined) return;
-    mcl._free(element.table.at);
-    element.table = undefined;
-    element.uses = 0;
-  }
-
-  function build(element: Element, kind: 'G1' | 'G2' | 'GT', windowBits: 4 | 8): void {
-    put(element, left);
-    element.table = buildTable(mcl, kinds[kind], left, windowBits);
-  }
-
-  function heat(point: MclG1): void {
-    if (point.uses === 0 || point.table !== undefined) return;
-    if (++point.uses <= HOT_USES) return;
-    if (hot.length >= HOT_TABLES_MAX) dropTable(hot.shift());
-    build(point, 'G1', 4);
-    hot.push(point);
-  }
+  const keeper = new MclKeeper(mcl, left);
 
   function hashToG1(message: Uint8Array): MclG1 {
     const name = toHex(message);
-    const known = hashes.get(name);
-    if (known !== undefined) {
-      // Back to the end of the queue: gates pass through once, attributes come again.
-      hashes.delete(name);
-      hashes.set(name, known);
-      return known;
-    }
+    const known = keeper.recall(name);
+    if (known !== undefined) return known;
     const at = message.length <= 1024 ? bytesAt : mcl._malloc(message.length);
     putBytes(message, at);
     const status = mcl._mclBnG1_hashAndMapToWithDst(out, at, message.length, dstAt, dst.length);
     if (at !== bytesAt) mcl._free(at);
     if (status !== 0) refuseElement('a message that hashes to the curve');
     const point = takeG1();
-    point.uses = 1;
-    if (hashes.size >= HASH_CACHE_MAX) {
-      const oldest = hashes.keys().next();
-      if (!oldest.done) hashes.delete(oldest.value);
-    }
-    hashes.set(name, point);
+    keeper.remember(name, point);
     return point;
   }
 
@@ -234,7 +171,7 @@ export function mclGroup(mcl: MclModule): Group {
         mcl._mclBnG1_neg(out, out);
         return takeG1();
       }
-      heat(point);
+      keeper.touch(point);
       const scalar = scalarToBytes(positive);
       if (point.table !== undefined) {
         mcl._mclBnG1_clear(out);
@@ -335,14 +272,9 @@ export function mclGroup(mcl: MclModule): Group {
     },
     pairingProduct,
     prepare(base) {
-      if (base instanceof Element && base.table !== undefined) return;
-      if (base.kind === 'GT') {
-        const element = own(MclGT, base);
-        if (gtTables.length >= GT_TABLES_MAX) dropTable(gtTables.shift());
-        build(element, 'GT', 8);
-        gtTables.push(element);
-      } else if (base.kind === 'G2') build(own(MclG2, base), 'G2', 8);
-      else build(own(MclG1, base), 'G1', 8);
+      if (base.kind === 'GT') keeper.prepare(own(MclGT, base));
+      else if (base.kind === 'G2') keeper.prepare(own(MclG2, base));
+      else keeper.prepare(own(MclG1, base));
     },
     encodeG1(p) {
       put(own(MclG1, p), left);

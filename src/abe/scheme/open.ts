@@ -1,7 +1,8 @@
 /**
  * Opening: FO-K decapsulation. What is compared with the ledger (record, version, policy, gate) is public and
- * has its own error; from the first use of the key onwards there is one error, `abe.header_rejected`, and the
- * group equations of a header that fails are computed like those of one that does not.
+ * has its own error; from the first use of the key onwards there is one error, `abe.header_rejected`. A point that
+ * is none ends sooner than a failed check; both times depend on the header and on which rows the key uses, never
+ * on key material. Whoever made a header may learn from acceptance which branch a reader used (`verify: 'full'`).
  */
 import { constantTimeEqual, equalBytes } from '../../codec/bytes.ts';
 import { CodedError, hasCode } from '../../codec/errors.ts';

@@ -4,7 +4,7 @@
  * Errors of two rogue parts that cancel leave a correct key, so this is sound for the quorum it was done for;
  * another quorum is checked anew.
  */
-import { toHex } from '../../codec/bytes.ts';
+import { equalBytes, toHex } from '../../codec/bytes.ts';
 import { CodedError, hasCode } from '../../codec/errors.ts';
 import { ABE_ERROR } from '../errors.ts';
 import { invert } from '../group/scalar.ts';
@@ -126,6 +126,9 @@ export function verifyPart(options: Omit<CombineOptions, 'check'>, authority: nu
  */
 export function combineKey(options: CombineOptions): CombinedKey {
   const { group, keys, ring, random } = options;
+  if (!equalBytes(ring.mpkHash, keys.mpk.hash)) {
+    throw new CodedError(ABE_ERROR.partMismatch, 'expected a ring under these authority keys');
+  }
   if (ring.shareEpoch !== keys.shareEpoch) {
     throw new CodedError(
       ABE_ERROR.partMismatch,

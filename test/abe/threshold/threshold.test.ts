@@ -258,6 +258,8 @@ describe('threshold issue', () => {
     expect(() =>
       addKeyParts(ring, [extendKeyPart(authority, { keyId, generation: 1, leaves: [A] })]),
     ).toThrow(mismatch);
+    const foreign = consortium(group, 4, 3, 'foreign').keys;
+    expect(() => combine(issueRing(all, [A]), { keys: foreign })).toThrow(mismatch);
     const later = { ...all.keys, shareEpoch: 1 };
     expect(() => combine(issueRing(all, [A]), { keys: later })).toThrow(mismatch);
   });
