@@ -3,12 +3,12 @@
  * block is being written the store may already show some of it; this view goes on answering from the block before
  * until the write is done, so that no decision ever sees half a block.
  */
-import { concat, fromUtf8, u64be, utf8 } from '../../codec/bytes.ts';
+import { u64be, utf8 } from '../../codec/bytes.ts';
 import { decodeCbor } from '../../codec/cbor.ts';
-import type { NonceState, StateChange, StateKey, StateView } from '../machine/state.ts';
+import type { NonceGroup, NonceState, StateChange, StateKey, StateView } from '../machine/state.ts';
 import type { KvReader } from '../ports.ts';
 import { readState, STATE_VALUE_BYTES_MAX } from '../state-tree/index.ts';
-import { NONCE_TABLE } from './tables.ts';
+import { NONCE_TABLE, readU64be } from './tables.ts';
 
 /** Decoded values remembered in each of two generations. */
 const KEPT_MAX = 100_000;
@@ -33,12 +33,16 @@ export class CommittedState implements StateView {
     return value as T | undefined;
   }
 
-  expiredNonces(time: number, limit: number): readonly StateKey<NonceState>[] {
-    const keys: StateKey<NonceState>[] = [];
-    for (const [key] of this.#store.range(NONCE_TABLE, { lt: u64be(time), limit })) {
-      keys.push(fromUtf8(key.subarray(8)) as StateKey<NonceState>);
+  expiredNonces(time: number, limit: number): readonly NonceGroup[] {
+    const groups: NonceGroup[] = [];
+    let count = 0;
+    for (const [key, value] of this.#store.range(NONCE_TABLE, { lt: u64be(Math.max(0, time)) })) {
+      const group = { time: readU64be(key, 0), keys: decodeCbor(value) as StateKey<NonceState>[] };
+      count += group.keys.length;
+      if (count > limit && groups.length > 0) break;
+      groups.push(group);
     }
-    return keys;
+    return groups;
   }
 
   /** Holds on to the values that `changes` replace, until `adopt` or `release`. */
@@ -72,9 +76,4 @@ export class CommittedState implements StateView {
     this.#younger.set(key, value);
     this.#older.delete(key);
   }
-}
-
-/** Key of a nonce in the order in which nonces are swept. */
-export function nonceExpiryKey(expiresAt: number, key: string): Uint8Array {
-  return concat(u64be(expiresAt), utf8(key));
 }

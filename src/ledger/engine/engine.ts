@@ -509,7 +509,7 @@ export class LedgerEngine {
       if (refused.code !== 'tx.duplicate') this.#remember(idOf(requests[offending]), refused);
       return { ok: false, reason: refused.code, offending };
     }
-    return { ok: true, execution: settleBlock(base, outcome, requests), requests };
+    return { ok: true, execution: settleBlock(base, time, outcome, requests), requests };
   }
 
   #resultOf(execution: Execution): ExecutionResult {

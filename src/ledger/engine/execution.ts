@@ -10,9 +10,8 @@ import {
   type AppliedLeaf,
   applyBlock,
   type BlockOutcome,
+  expiredBy,
   type MachineHost,
-  type NonceState,
-  STATE,
   type StateChange,
   type StateKey,
   type StateView,
@@ -20,7 +19,6 @@ import {
 } from '../machine/index.ts';
 import type { KvOp, KvReader } from '../ports.ts';
 import { stateRoot, updateState } from '../state-tree/index.ts';
-import { nonceExpiryKey } from './committed-state.ts';
 import { referencesOf } from './references.ts';
 import {
   ENTRY_ID_TABLE,
@@ -73,9 +71,10 @@ export function runBlock(
   return applyBlock(base.view, { height, time, firstIndex: base.tree.size }, requests, base.host);
 }
 
-/** Roots and write operations of `outcome`, whose accepted requests are `requests`. */
+/** Roots and write operations of `outcome`, the outcome of `requests` in a block of `time`. */
 export function settleBlock(
   base: ExecutionBase,
+  time: number,
   outcome: BlockOutcome,
   requests: readonly ParsedRequest[],
 ): Execution {
@@ -85,7 +84,7 @@ export function settleBlock(
   const ops: KvOp[] = [
     ...state.ops,
     ...log.ops,
-    ...nonceOps(base.view, changes),
+    ...nonceOps(base.view, time, changes),
     ...leafOps(leaves, base.tree.size),
     ...requestOps(viewAfter(base.view, changes), outcome.outcomes, requests, base.tree.size),
   ];
@@ -110,17 +109,18 @@ export function* encodeChanges(
   for (const [key, value] of changes) yield [utf8(key), value === undefined ? undefined : encodeCbor(value)];
 }
 
-const NONCE_PREFIX = STATE.nonce('', '').slice(0, 'nonce/'.length);
+/** Keys of nonces begin with this. */
+const NONCE_PREFIX = 'nonce/';
 
-/** Keeps the order of expiry in step with the nonces of the state. */
-function* nonceOps(before: StateView, changes: readonly StateChange[]): Generator<KvOp> {
-  for (const [key, value] of changes) {
-    if (!key.startsWith(NONCE_PREFIX)) continue;
-    const nonce = (value ?? before.get(key as StateKey<NonceState>)) as NonceState | undefined;
-    if (nonce === undefined) continue;
-    const row = { table: NONCE_TABLE, key: nonceExpiryKey(nonce.expiresAt, key) } as const;
-    yield value === undefined ? { ...row, remove: true } : { ...row, value: NOTHING };
+/** The nonces that a block took, and without those that it swept. */
+function* nonceOps(before: StateView, time: number, changes: readonly StateChange[]): Generator<KvOp> {
+  for (const group of expiredBy(before, time)) {
+    yield { table: NONCE_TABLE, key: u64be(group.time), remove: true };
   }
+  const taken: string[] = [];
+  for (const [key, value] of changes)
+    if (value !== undefined && key.startsWith(NONCE_PREFIX)) taken.push(key);
+  if (taken.length > 0) yield { table: NONCE_TABLE, key: u64be(time), value: encodeCbor(taken) };
 }
 
 export function* leafOps(leaves: readonly AppliedLeaf[], firstIndex: number): Generator<KvOp> {

@@ -2,7 +2,7 @@
  * The state machine over a ledger that somebody else kept: recomputes every leaf and state root of an export, in
  * memory, in Node or a browser. It is what `verifyLedger` takes as `replay`.
  */
-import { compareBytes, toHex, utf8 } from '../../codec/bytes.ts';
+import { equalBytes, toHex } from '../../codec/bytes.ts';
 import { CodedError } from '../../codec/errors.ts';
 import { decodeLeaf } from '../entries/leaf.ts';
 import { decodeRequest } from '../entries/transaction.ts';
@@ -10,9 +10,10 @@ import {
   applyBlock,
   applyGenesis,
   type BlockOutcome,
+  expiredBy,
   type MachineHost,
+  type NonceGroup,
   type NonceState,
-  STATE,
   type StateChange,
   type StateKey,
   type StateView,
@@ -41,10 +42,10 @@ export class MachineReplay implements LedgerReplay {
   /** Begins with the genesis leaf. Throws `genesis.invalid` and what `applyGenesis` throws. */
   async genesis(leaf: Uint8Array): Promise<void> {
     const outcome = applyGenesis(decodeLeaf(leaf).tx, this.#host);
-    if (compareBytes(outcome.leaves[0].bytes, leaf) !== 0) {
+    if (!equalBytes(outcome.leaves[0].bytes, leaf)) {
       throw new CodedError('genesis.invalid', 'the leaf is not the one that its document makes');
     }
-    await this.#adopt(outcome);
+    await this.#adopt(outcome.leaves[0].leaf.time, outcome);
   }
 
   /** The leaves and the state root that the block must have. Throws the code of a request that is refused. */
@@ -62,59 +63,51 @@ export class MachineReplay implements LedgerReplay {
         throw new CodedError(one.code, `the block holds transaction ${id}, which is refused: ${one.message}`);
       }
     }
-    const stateRoot = await this.#adopt(outcome);
+    const stateRoot = await this.#adopt(time, outcome);
     return { leaves: outcome.leaves.map(({ bytes }) => bytes), stateRoot };
   }
 
-  async #adopt({ changes, leaves }: BlockOutcome): Promise<Uint8Array> {
+  async #adopt(time: number, { changes, leaves }: BlockOutcome): Promise<Uint8Array> {
     const { root, ops } = updateState(this.#nodes, encodeChanges(changes));
     // Values are kept decoded; the tree itself only asks for its nodes.
     await this.#nodes.write(ops.filter((op: KvOp) => op.table === STATE_NODE_TABLE));
-    this.#state.adopt(changes);
+    this.#state.adopt(time, changes);
     this.#size += leaves.length;
     return root;
   }
 }
 
-const NONCE_PREFIX = STATE.nonce('', '').slice(0, 'nonce/'.length);
-
 /** A whole state in memory. */
 class MemoryState implements StateView {
   readonly #values = new Map<string, unknown>();
-  /** Nonces by end, then by key; removed ones are dropped when they are met. */
-  #nonces: (readonly [expiresAt: number, key: string])[] = [];
-  #sorted = true;
+  /** Oldest block first. */
+  readonly #nonces: NonceGroup[] = [];
 
   get<T>(key: StateKey<T>): T | undefined {
     // The state machine wrote it under this key, whose type says what it is.
     return this.#values.get(key) as T | undefined;
   }
 
-  expiredNonces(time: number, limit: number): readonly StateKey<NonceState>[] {
-    if (!this.#sorted) {
-      this.#nonces.sort(([t1, k1], [t2, k2]) => t1 - t2 || compareBytes(utf8(k1), utf8(k2)));
-      this.#sorted = true;
+  expiredNonces(time: number, limit: number): readonly NonceGroup[] {
+    const groups: NonceGroup[] = [];
+    let count = 0;
+    for (const group of this.#nonces) {
+      count += group.keys.length;
+      if (group.time >= time || (count > limit && groups.length > 0)) break;
+      groups.push(group);
     }
-    const keys: StateKey<NonceState>[] = [];
-    for (const [expiresAt, key] of this.#nonces) {
-      if (expiresAt >= time || keys.length === limit) break;
-      if (this.#values.has(key)) keys.push(key as StateKey<NonceState>);
-    }
-    return keys;
+    return groups;
   }
 
-  adopt(changes: readonly StateChange[]): void {
-    let removed = false;
+  adopt(time: number, changes: readonly StateChange[]): void {
+    const swept = expiredBy(this, time).length;
+    this.#nonces.splice(0, swept);
+    const keys: StateKey<NonceState>[] = [];
     for (const [key, value] of changes) {
-      if (value !== undefined) this.#values.set(key, value);
-      else this.#values.delete(key);
-      if (!key.startsWith(NONCE_PREFIX)) continue;
-      if (value === undefined) removed = true;
-      else {
-        this.#nonces.push([(value as NonceState).expiresAt, key]);
-        this.#sorted = false;
-      }
+      if (value === undefined) this.#values.delete(key);
+      else this.#values.set(key, value);
+      if (value !== undefined && key.startsWith('nonce/')) keys.push(key as StateKey<NonceState>);
     }
-    if (removed) this.#nonces = this.#nonces.filter(([, key]) => this.#values.has(key));
+    if (keys.length > 0) this.#nonces.push({ time, keys });
   }
 }

@@ -17,7 +17,7 @@ export const REFERENCE_TABLE = 'entry-ref';
 export const BLOCK_TABLE = 'block';
 /** u64 height -> quorum certificate of that block. */
 export const QC_TABLE = 'block-qc';
-/** u64 expiresAt || state key -> nothing: nonces in the order in which they are swept. */
+/** u64 block time -> state keys of the nonces that the block took (dag-cbor): swept block by block. */
 export const NONCE_TABLE = 'nonce-expiry';
 /** Name -> value: `tip`, `checkpoint`. */
 export const META_TABLE = 'ledger-meta';

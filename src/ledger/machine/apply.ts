@@ -20,7 +20,14 @@ import { refuse } from './refusal.ts';
 import type { MachineHost, Rule, RuleContext } from './rule.ts';
 import { fieldKeyPut, indexCommit, search } from './search.ts';
 import { shareEpoch } from './shares.ts';
-import { type ChainState, Overlay, STATE, type StateChange, type StateView } from './state.ts';
+import {
+  type ChainState,
+  type NonceGroup,
+  Overlay,
+  STATE,
+  type StateChange,
+  type StateView,
+} from './state.ts';
 import { attributeEnd, attributeSet, subjectKeyPut, subjectPut, subjectRevoke } from './subjects.ts';
 
 const RULES: { readonly [K in EntryType]: Rule<K> } = {
@@ -54,6 +61,14 @@ const RULES: { readonly [K in EntryType]: Rule<K> } = {
 
 /** Most expired nonces that one block removes, oldest first: a long halt must not make one block slow. */
 export const NONCE_SWEEP_MAX = 8192;
+
+/**
+ * What the sweep of a block of `time` removes: nonces of blocks more than 10 minutes older. No transaction of theirs
+ * can be valid any more, whatever end it named.
+ */
+export function expiredBy(view: StateView, time: number): readonly NonceGroup[] {
+  return view.expiredNonces(time - EXPIRY_AHEAD_MS_MAX, NONCE_SWEEP_MAX);
+}
 
 /** Where a block stands. */
 export interface BlockContext {
@@ -108,7 +123,7 @@ export function applyBlock(
       `expected block ${before.height + 1} later than ${before.time}, got ${height} at ${time}`,
     );
   }
-  for (const key of state.expiredNonces(time, NONCE_SWEEP_MAX)) state.remove(key);
+  for (const { keys } of expiredBy(base, time)) for (const key of keys) state.remove(key);
   const pending = state.get(STATE.validators(before.validatorEpoch + 1));
   const validatorEpoch = before.validatorEpoch + (pending !== undefined && pending.from <= height ? 1 : 0);
   state.set(STATE.chain, { ...before, height, time, validatorEpoch });
@@ -220,9 +235,9 @@ export function checkEnvelope(
 ): void {
   const { chainId, expiresAt } = transaction;
   if (chainId !== chain.chainId) refuse('tx.chain');
+  if (expiresAt <= time || expiresAt > time + EXPIRY_AHEAD_MS_MAX) refuse('tx.expiry', { time });
   const known = view.get(STATE.nonce(subject, nonce));
   if (known !== undefined) refuse(equalBytes(known.id, id) ? 'tx.duplicate' : 'tx.nonce_reused');
-  if (expiresAt <= time || expiresAt > time + EXPIRY_AHEAD_MS_MAX) refuse('tx.expiry', { time });
 }
 
 /** Throws unless an active key of an active subject signed the transaction. */

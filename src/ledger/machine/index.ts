@@ -7,6 +7,7 @@ export {
   checkEnvelope,
   checkSigner,
   checkTransaction,
+  expiredBy,
   NONCE_SWEEP_MAX,
   type TransactionOutcome,
 } from './apply.ts';
@@ -46,6 +47,7 @@ export {
   type IndexState,
   type KeyState,
   type MemberState,
+  type NonceGroup,
   type NonceState,
   Overlay,
   type ProposalState,

@@ -201,14 +201,21 @@ export const STATE = {
   nonce: (subject: string, nonce: string) => key<NonceState>(`nonce/${subject}/${nonce}`),
 } as const;
 
+/** The nonces that one block took and that are still remembered. */
+export interface NonceGroup {
+  /** Time of the block. */
+  readonly time: number;
+  readonly keys: readonly StateKey<NonceState>[];
+}
+
 /** Reads the state as of one block. Pure: the same state gives the same answers for ever. */
 export interface StateView {
   get<T>(key: StateKey<T>): T | undefined;
   /**
-   * Keys of nonces whose `expiresAt` is before `time`, ordered by (expiresAt, key) with keys as UTF-16 text, at
-   * most `limit`.
+   * Nonces of blocks before `time`, block by block from the oldest on: whole blocks, as many as have `limit` nonces
+   * together, and the first in any case. Blocks without nonces are left out.
    */
-  expiredNonces(time: number, limit: number): readonly StateKey<NonceState>[];
+  expiredNonces(time: number, limit: number): readonly NonceGroup[];
 }
 
 /** A change of one key; undefined removes it. */
@@ -239,8 +246,8 @@ export class Overlay implements StateView {
     this.#write(key, undefined);
   }
 
-  /** Of the base only: nonces written by this block cannot have expired before its own time. */
-  expiredNonces(time: number, limit: number): readonly StateKey<NonceState>[] {
+  /** Of the base only: the block that is being executed is not before itself. */
+  expiredNonces(time: number, limit: number): readonly NonceGroup[] {
     return this.#base.expiredNonces(time, limit);
   }
 

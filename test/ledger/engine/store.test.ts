@@ -1,8 +1,8 @@
 /** docs/format/ledger-store.md: the example's keys and values are those of the code, and every table is described. */
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { fromHex, toHex } from '../../../src/codec/bytes.ts';
-import { nonceExpiryKey } from '../../../src/ledger/engine/committed-state.ts';
+import { concat, fromHex, toHex, u64be } from '../../../src/codec/bytes.ts';
+import { encodeCbor } from '../../../src/codec/cbor.ts';
 import * as tables from '../../../src/ledger/engine/tables.ts';
 import { type KvOp, MemoryStore, STATE } from '../../../src/ledger/index.ts';
 import { everyKind } from './every-kind.ts';
@@ -27,7 +27,7 @@ describe('docs/format/ledger-store.md', () => {
       record: referenceKey({ by: 'record', id: new Uint8Array(32).fill(0xab) }, 258),
       kind: referenceKey({ by: 'kind', id: 'Access' }, 258),
       tx: transactionValue(258, 1),
-      nonce: nonceExpiryKey(1_767_225_660_000, STATE.nonce(subject, '0f'.repeat(16))),
+      nonce: concat(u64be(1_767_225_600_000), encodeCbor([STATE.nonce(subject, '0f'.repeat(16))])),
     };
     const hex = Object.fromEntries(Object.entries(made).map(([name, bytes]) => [name, toHex(bytes)]));
     expect(hex).toEqual(exampleValues());
