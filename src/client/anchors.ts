@@ -8,6 +8,7 @@ import {
   anchorOfGenesis,
   anchorOrigin,
   type Checkpoint,
+  checkConsistency,
   type LedgerAnchor,
   parseCheckpoint,
   type ReceiptVerdict,
@@ -35,19 +36,43 @@ export class Anchors {
     return anchor;
   }
 
+  /** The newest checkpoint that was verified; what is asked for from now on must not be older. */
+  get newest(): Checkpoint | undefined {
+    return this.#newest;
+  }
+
   /**
-   * A checkpoint that a quorum vouches for and that is not older than one seen before. Throws `checkpoint.*` codes,
-   * `checkpoint.rolled_back` among them.
+   * A checkpoint that a quorum vouches for and that continues the history seen so far: not older than `floor` (what
+   * `newest` was when it was asked for), and on one line with the newest by an RFC 6962 consistency proof.
+   * Throws `checkpoint.*` codes, `checkpoint.rolled_back` and `checkpoint.forked` among them.
    */
-  async checkpoint(text: string): Promise<Checkpoint> {
+  async checkpoint(text: string, floor: Checkpoint | undefined = this.#newest): Promise<Checkpoint> {
     const anchor = await this.anchor();
     const set = validatorsAt(anchor, parseCheckpoint(text).checkpoint.height);
     const { checkpoint } = verifyCheckpoint(text, anchorOrigin(anchor), set);
-    if (this.#newest !== undefined && checkpoint.size < this.#newest.size) {
+    if (floor !== undefined && checkpoint.height < floor.height) {
       throw new CodedError('checkpoint.rolled_back', 'the gateway showed an older checkpoint than before');
     }
-    this.#newest = checkpoint;
+    const newest = this.#newest;
+    if (newest === undefined) {
+      this.#newest = checkpoint;
+      return checkpoint;
+    }
+    // Answers may overtake each other: the older of the two must be a prefix of the newer.
+    const [older, newer] = checkpoint.height < newest.height ? [checkpoint, newest] : [newest, checkpoint];
+    const failure = checkConsistency(older, newer, await this.#proof(older.size, newer.size));
+    if (failure !== undefined) {
+      throw new CodedError('checkpoint.forked', `the gateway's checkpoints are not on one line (${failure})`);
+    }
+    if (newer.height > (this.#newest?.height ?? 0)) this.#newest = newer;
     return checkpoint;
+  }
+
+  async #proof(first: number, second: number): Promise<readonly Uint8Array[]> {
+    if (first === second) return [];
+    const path = `/v1/ledger/proofs/consistency?first=${first}&second=${second}`;
+    const { hashes } = await this.#context.gateway.json<{ hashes: string[] }>('GET', path);
+    return hashes.map(fromBase64url);
   }
 
   /** Checks a receipt (base64url) offline. */

@@ -246,12 +246,13 @@ export class Search {
 
   /** A state value that a quorum vouches for; throws `search.unverified` when its proof fails. */
   async #proven(key: string): Promise<unknown> {
+    const floor = this.#anchors.newest;
     const answer = await this.#context.gateway.json<{
       value: string | null;
       proof: string;
       checkpoint: string;
     }>('GET', `/v1/ledger/state/${key}`);
-    const checkpoint = await this.#anchors.checkpoint(answer.checkpoint);
+    const checkpoint = await this.#anchors.checkpoint(answer.checkpoint, floor);
     const value = answer.value === null ? undefined : fromBase64url(answer.value);
     const proof = decodeStateProof(fromBase64url(answer.proof));
     if (!verifyStateProof(checkpoint.stateRoot, new TextEncoder().encode(key), value, proof)) {
