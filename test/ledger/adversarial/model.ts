@@ -49,6 +49,8 @@ const labelOf = (attribute: string): string => attribute.slice(0, attribute.last
 const nameOf = (attribute: string): string =>
   labelOf(attribute).slice(labelOf(attribute).lastIndexOf('/') + 1);
 
+const issuerOf = (attribute: string): string => attribute.slice(0, attribute.indexOf('/'));
+
 export class Model {
   readonly subjects = new Map<string, ModelSubject>();
   readonly keys = new Map<string, ModelKey>();
@@ -80,18 +82,16 @@ export class Model {
     if (until !== null && until <= time) return 'attribute.until';
     const wasHeld = this.isHeld(name, attribute, time);
     const wasKnown = subject.attributes.has(attribute);
-    subject.attributes.set(attribute, { until, ended: false });
-    if (wasHeld) return undefined;
-    let grows = wasKnown;
     const others = [...subject.attributes].filter(
       ([other, held]) => other !== attribute && labelOf(other) === labelOf(attribute) && !held.ended,
     );
-    if (others.length > 0 && ONE_VALUE.includes(nameOf(attribute))) {
-      for (const [, held] of others) held.ended = true;
-      grows = true;
-    }
-    if (others.length > 0 && FINITE.includes(nameOf(attribute))) grows = true;
-    if (grows) subject.generation++;
+    const hasOneValue = ONE_VALUE.includes(nameOf(attribute));
+    const isSecond = !wasHeld && others.length > 0 && (hasOneValue || FINITE.includes(nameOf(attribute)));
+    if (isSecond && issuerOf(attribute) !== subject.member) return 'attribute.second_value';
+    subject.attributes.set(attribute, { until, ended: false });
+    if (wasHeld) return undefined;
+    if (isSecond && hasOneValue) for (const [, held] of others) held.ended = true;
+    if (wasKnown || isSecond) subject.generation++;
     return undefined;
   }
 

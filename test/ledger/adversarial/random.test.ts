@@ -30,6 +30,10 @@ const ATTRIBUTES = [
   'alder/age:30',
   'alder/age:31',
   'birch/unit:u1',
+  'birch/role:doctor',
+  'birch/role:nurse',
+  'birch/age:5',
+  'birch/age:6',
 ];
 const POLICIES: readonly ModelPolicy[] = [
   { text: 'alder/role:doctor', holds: (has) => has.has('alder/role:doctor') },
@@ -47,6 +51,10 @@ const POLICIES: readonly ModelPolicy[] = [
     holds: (has) =>
       [has.has('alder/role:doctor'), has.has('alder/unit:u2'), has.has('consent:quin')].filter(Boolean)
         .length >= 2,
+  },
+  {
+    text: 'birch/role != nurse',
+    holds: (has, also) => has.has('birch/role:doctor') && !also.has('birch/role:nurse'),
   },
   {
     text: 'not alder/role:nurse',
