@@ -2,7 +2,7 @@ import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
-import { FileWal, MemoryWal } from '../../src/consensus/index.ts';
+import { FileWal, HEADER_BYTES, MemoryWal } from '../../src/consensus/index.ts';
 import { Cluster } from './support/cluster.ts';
 
 let cluster: Cluster | undefined;
@@ -19,9 +19,11 @@ function agree(c: Cluster, indexes: readonly number[]): void {
       const a = first.blocks.get(height);
       const b = other.blocks.get(height);
       // Header and batch agree; certificates may differ in views and signers.
-      expect(Buffer.from(b?.subarray(0, 302) ?? []).equals(Buffer.from(a?.subarray(0, 302) ?? [1]))).toBe(
-        true,
-      );
+      expect(
+        Buffer.from(b?.subarray(0, HEADER_BYTES) ?? []).equals(
+          Buffer.from(a?.subarray(0, HEADER_BYTES) ?? [1]),
+        ),
+      ).toBe(true);
     }
   }
 }

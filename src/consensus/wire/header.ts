@@ -1,5 +1,5 @@
 /**
- * Block header: fixed layout, 302 bytes, described in docs/format/consensus.md. It keeps the view, proposer and
+ * Block header: fixed layout, 292 bytes, described in docs/format/consensus.md. It keeps the view, proposer and
  * time of its first proposal for ever; a new header for the same batch is a new value.
  */
 
