@@ -14,7 +14,8 @@ export { clearRestoredMark, type RestoredMark, restoredMark } from './backup/res
 export { STORAGE_ERRORS, type StorageErrorCode } from './errors.ts';
 export { handleIpfsRequest, type IpfsRequest, type IpfsResponse } from './exchange/gateway.ts';
 export { type BlockPeer, fetchFromPeers, replicasFor } from './exchange/peers.ts';
-export { type KuboCredentials, type KuboOptions, kuboStore } from './kubo/store.ts';
+export { kuboStore } from './kubo/open.ts';
+export type { KuboCredentials, KuboOptions } from './kubo/store.ts';
 export {
   type Environment,
   type EnvironmentOptions,

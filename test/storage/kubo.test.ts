@@ -40,7 +40,7 @@ describe.skipIf(binary === undefined)('over a real Kubo daemon (needs HIPPOCRYPT
   const open = async () => {
     const daemon = daemons[opened++ % daemons.length];
     await daemon.wipe();
-    return closing(kuboStore({ url: daemon.url }));
+    return closing(await kuboStore({ url: daemon.url }));
   };
 
   beforeAll(async () => {
@@ -133,7 +133,7 @@ describe.skipIf(binary === undefined)('over a real Kubo daemon (needs HIPPOCRYPT
   test('a daemon that stops answering is storage.kubo_timeout, for reads and in the middle of an upload', async () => {
     const daemon = await startKubo(binary ?? '');
     try {
-      const store = closing(kuboStore({ url: daemon.url, timeoutMs: 300 }));
+      const store = closing(await kuboStore({ url: daemon.url, timeoutMs: 300 }));
       const { cid } = await store.put(seededBytes('before', 100));
       async function* stopping() {
         yield seededBytes('first', CHUNK_BYTES);
@@ -164,7 +164,7 @@ describe.skipIf(binary === undefined)('over a real Kubo daemon (needs HIPPOCRYPT
 
     test('an embedded store fetches an object from it', async () => {
       const bytes = seededBytes('from kubo', 4 * CHUNK_BYTES + 3);
-      const { cid } = await closing(kuboStore({ url: daemon.url })).put(bytes);
+      const { cid } = await closing(await kuboStore({ url: daemon.url })).put(bytes);
       const here = closing(openEmbeddedStore(temporaryDirectory()));
       await fetchFromPeers(here, [{ name: 'kubo', get }], cid, 6 * CHUNK_BYTES);
       expectSame(await collectBytes(here.get(cid)), bytes);
@@ -172,7 +172,7 @@ describe.skipIf(binary === undefined)('over a real Kubo daemon (needs HIPPOCRYPT
 
     async function bothCars(query: string): Promise<{ ours: string[]; theirs: string[] }> {
       const bytes = seededBytes('compare', 4 * CHUNK_BYTES + 3);
-      const { cid } = await closing(kuboStore({ url: daemon.url })).put(bytes);
+      const { cid } = await closing(await kuboStore({ url: daemon.url })).put(bytes);
       const here = closing(openEmbeddedStore(temporaryDirectory()));
       await here.put(bytes);
       const path = `/ipfs/${cid}?format=car${query}`;
@@ -211,11 +211,11 @@ describe.skipIf(binary === undefined)('over a real Kubo daemon (needs HIPPOCRYPT
     });
     try {
       const right = { username: 'node', password: 'secret' };
-      const store = closing(kuboStore({ url: daemon.url, credentials: right }));
+      const store = closing(await kuboStore({ url: daemon.url, credentials: right }));
       const { cid } = await store.put(seededBytes('auth', 100));
       expect(await store.has(cid)).toBe(true);
       for (const wrong of [{ username: 'node', password: 'guess' }, { bearer: 'guess' }]) {
-        const refused = closing(kuboStore({ url: daemon.url, credentials: wrong }));
+        const refused = closing(await kuboStore({ url: daemon.url, credentials: wrong }));
         expect(await codeOf(refused.put(streamOf([seededBytes('auth', 10)])))).toBe('storage.kubo_refused');
         expect(await codeOf(refused.has(cid))).toBe('storage.kubo_refused');
       }
@@ -226,7 +226,7 @@ describe.skipIf(binary === undefined)('over a real Kubo daemon (needs HIPPOCRYPT
 });
 
 test('without a daemon every call is storage.kubo_unreachable', async () => {
-  const store = closing(kuboStore({ url: 'http://127.0.0.1:9' }));
+  const store = closing(await kuboStore({ url: 'http://127.0.0.1:9' }));
   expect(await codeOf(store.put(seededBytes('nobody', 10)))).toBe('storage.kubo_unreachable');
   expect(await codeOf(store.has('bafkreifzjut3te2nhyekklss27nh3k72ysco7y32koao5eei66wof36n5e'))).toBe(
     'storage.kubo_unreachable',

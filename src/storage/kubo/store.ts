@@ -33,11 +33,8 @@ export interface KuboOptions {
   readonly timeoutMs?: number;
 }
 
-/**
- * A payload store over the daemon at `options.url`. Nothing is sent before the first call. Throws from its calls
- * `storage.kubo_unreachable`, `storage.kubo_refused`, `storage.kubo_timeout`, `storage.kubo_failed`.
- */
-export function kuboStore(options: KuboOptions): PayloadStore {
+/** See `kuboStore`. */
+export function storeOverKubo(options: KuboOptions): PayloadStore {
   const headers = options.credentials && { authorization: authorization(options.credentials) };
   const client = create({ url: options.url, ...(headers && { headers }) });
   return unixfsStore(new KuboBackend(client, new KuboCalls(options.timeoutMs ?? 30_000)));
