@@ -40,6 +40,7 @@ const CALLS = [
   '_mclBnG1_neg',
   '_mclBnG1_mul',
   '_mclBnG1_mulCT',
+  '_mclBnG1_mulVec',
   '_mclBnG1_normalizeVec',
   '_mclBnG2_clear',
   '_mclBnG2_deserialize',

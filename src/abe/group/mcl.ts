@@ -183,6 +183,22 @@ export function mclGroup(mcl: MclModule): Group {
       mcl._mclBnG1_mul(out, left, scalarAt);
       return takeG1();
     },
+    multiMulG1(points, scalars) {
+      const sum = right;
+      mcl._mclBnG1_clear(sum);
+      // The vectors lie where a pairing has its operands, so long sums go in pieces.
+      for (let from = 0; from < points.length; from += PAIRS_MAX) {
+        const piece = points.slice(from, from + PAIRS_MAX);
+        piece.forEach((point, i) => {
+          loadScalar(scalarToBytes(scalars[from + i]));
+          mcl.HEAP8.copyWithin(g2At + i * MCL_FR_BYTES, scalarAt, scalarAt + MCL_FR_BYTES);
+          put(own(MclG1, point), g1At + i * MCL_G1_BYTES);
+        });
+        mcl._mclBnG1_mulVec(out, g1At, g2At, piece.length);
+        mcl._mclBnG1_add(sum, sum, out);
+      }
+      return takeG1(sum);
+    },
     mulSecretG1(p, k) {
       loadScalar(k);
       put(own(MclG1, p), left);

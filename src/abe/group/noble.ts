@@ -146,6 +146,8 @@ export function nobleGroup(): Group {
     sumG1: (points) => new NobleG1(points.reduce((sum, p) => sum.add(p1(p)), Point1.ZERO)),
     negG1: (p) => new NobleG1(p1(p).negate()),
     mulG1: (p, k) => new NobleG1(mulPoint1(p1(p), k)),
+    multiMulG1: (points, scalars) =>
+      new NobleG1(points.reduce((sum, p, i) => sum.add(mulPoint1(p1(p), scalars[i])), Point1.ZERO)),
     mulSecretG1: (p, k) => new NobleG1(p1(p).multiply(bytesToBigint(k))),
     isIdentityG1: (p) => p1(p).is0(),
     inSubgroupG1: (p) => p1(p).isTorsionFree(),

@@ -53,6 +53,8 @@ export interface Group {
   sumG1(points: readonly G1[]): G1;
   negG1(p: G1): G1;
   mulG1(p: G1, k: bigint): G1;
+  /** Sum of k_i p_i: several times faster than one by one for many points or short scalars. Public scalars. */
+  multiMulG1(points: readonly G1[], scalars: readonly bigint[]): G1;
   mulSecretG1(p: G1, k: SecretScalar): G1;
   isIdentityG1(p: G1): boolean;
   inSubgroupG1(p: G1): boolean;

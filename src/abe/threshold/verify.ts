@@ -30,14 +30,15 @@ export function verifyElements(
 ): boolean {
   const left: G1[] = [elements.k1];
   const right: G1[] = [group.hashToG1(bLeaf())];
+  const weights = [1n];
   for (const [hex, k2] of elements.leaves) {
-    const weight = bytesToBigint(random(WEIGHT_BYTES));
-    left.push(group.mulG1(k2, weight));
-    right.push(group.mulG1(group.hashToG1(fromHex(hex)), weight));
+    left.push(k2);
+    right.push(group.hashToG1(fromHex(hex)));
+    weights.push(bytesToBigint(random(WEIGHT_BYTES)));
   }
   const product = group.pairingProduct([
-    [group.sumG1(left), group.g2],
-    [group.negG1(group.sumG1(right)), elements.k3],
+    [group.multiMulG1(left, weights), group.g2],
+    [group.negG1(group.multiMulG1(right, weights)), elements.k3],
   ]);
   return group.equalGT(product, E);
 }

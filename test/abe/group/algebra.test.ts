@@ -1,6 +1,13 @@
 import fc from 'fast-check';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { invert, mod, reduceWide, scalarFromBytes, scalarToBytes } from '../../../src/abe/group/scalar.ts';
+import {
+  bytesToBigint,
+  invert,
+  mod,
+  reduceWide,
+  scalarFromBytes,
+  scalarToBytes,
+} from '../../../src/abe/group/scalar.ts';
 import { GROUP_ORDER, type Group, openGroup } from '../../../src/abe/index.ts';
 import { toHex } from '../../../src/codec/bytes.ts';
 import { seeded } from '../fixtures.ts';
@@ -44,6 +51,28 @@ describe('the two backends', () => {
       }),
       { numRuns: 30 },
     );
+  });
+
+  test('sum products alike, also more of them than fit at once', () => {
+    for (const [count, bits] of [
+      [0, 8],
+      [1, 256],
+      [7, 128],
+      [20, 256],
+    ] as const) {
+      const sums = [mcl, noble].map((g) => {
+        const random = seeded(`products ${count}`);
+        const points = Array.from({ length: count }, (_, i) => g.hashToG1(Uint8Array.of(7, i)));
+        const scalars = points.map(() => mod(bytesToBigint(random(bits / 8))));
+        const sum = g.multiMulG1(points, scalars);
+        expect(g.equalG1(sum, g.sumG1(points.map((p, i) => g.mulG1(p, scalars[i]))))).toBe(true);
+        return hex1(g, sum);
+      });
+      expect(sums[0]).toBe(sums[1]);
+    }
+    const many = new Array(1100).fill(mcl.g1);
+    const scalars = many.map((_, i) => BigInt(i));
+    expect(hex1(mcl, mcl.multiMulG1(many, scalars))).toBe(hex1(mcl, mcl.mulG1(mcl.g1, (1099n * 1100n) / 2n)));
   });
 
   test('hash alike, whatever the length', () => {
