@@ -4,22 +4,14 @@
  * leaves are fetched, always as one batch. A copy that answers wrongly or not at all is given up for the next one
  * with the same whole batch, never with a part of it.
  */
-import { equalBytes } from '../codec/bytes.ts';
 import { CodedError } from '../codec/errors.ts';
 import { searchError } from './errors.ts';
 import { type KeywordSecret, type ListKeys, listKeys } from './keys.ts';
 import { segmentName } from './manifest.ts';
-import { HASH_BYTES, leafHash, proofNodes, TreeVerifier } from './merkle.ts';
+import { leafHash } from './merkle.ts';
 import { WHOLE_FETCH_BYTES } from './parameters.ts';
-import {
-  leafRange,
-  levelOffsets,
-  type SegmentMeta,
-  type SegmentShape,
-  segmentRoot,
-  segmentShape,
-  verifySegmentFile,
-} from './segment.ts';
+import { type LeafProof, pathProof, treeProof } from './proof.ts';
+import { leafRange, type SegmentMeta, segmentShape, verifySegmentFile } from './segment.ts';
 
 /** Bytes [offset, offset + length) of a file. */
 export interface ByteRange {
@@ -36,8 +28,12 @@ export interface SegmentSource {
   fetchRanges(name: string, ranges: readonly ByteRange[]): Promise<readonly Uint8Array[]>;
 }
 
-/** `whole` hides which pages are wanted (gateways, small devices with time); `pages` fetches what is needed. */
-export type FetchPolicy = 'whole' | 'pages';
+/**
+ * `whole` hides which pages are wanted: for gateways that hold the files. `pages` fetches what is needed, with proofs of
+ * about 1 kB in many small ranges. `pages-and-tree` fetches each large segment's leaf hashes once (0.4 % of it)
+ * and then pages alone: for sources behind HTTP, where every range is a request.
+ */
+export type FetchPolicy = 'whole' | 'pages' | 'pages-and-tree';
 
 /** What fetching cost, for `explain` and benches. */
 export interface FetchCount {
@@ -51,20 +47,15 @@ export class SegmentReader {
   readonly meta: SegmentMeta;
   readonly #sources: readonly SegmentSource[];
   readonly #whole: boolean;
-  readonly #shape: SegmentShape;
-  readonly #levels: readonly number[];
-  readonly #tree: TreeVerifier;
+  readonly #proof: LeafProof;
   readonly #keys = new WeakMap<KeywordSecret, ListKeys>();
   #file: Promise<Uint8Array> | undefined;
 
   constructor(meta: SegmentMeta, sources: readonly SegmentSource[], policy: FetchPolicy = 'pages') {
     this.meta = meta;
     this.#sources = sources;
-    this.#shape = segmentShape(meta);
-    this.#levels = levelOffsets(this.#shape);
-    const { leaves, fileBytes } = this.#shape;
-    this.#tree = new TreeVerifier(leaves, (treeRoot) => equalBytes(segmentRoot(meta, treeRoot), meta.root));
-    this.#whole = policy === 'whole' || fileBytes <= WHOLE_FETCH_BYTES;
+    this.#proof = policy === 'pages-and-tree' ? treeProof(meta) : pathProof(meta);
+    this.#whole = policy === 'whole' || segmentShape(meta).fileBytes <= WHOLE_FETCH_BYTES;
   }
 
   /** Whether this segment is fetched whole, so that its pages and slots show no request. */
@@ -122,16 +113,13 @@ export class SegmentReader {
   ): Promise<readonly Uint8Array[]> {
     const { meta } = this;
     const leafRanges = sorted.map((leaf) => leafRange(meta, leaf));
-    const nodeRanges = proofNodes(this.#shape.leaves, sorted).map(({ level, index }) => ({
-      offset: this.#levels[level] + HASH_BYTES * index,
-      length: HASH_BYTES,
-    }));
-    const ranges = [...leafRanges, ...nodeRanges];
+    const proofRanges = this.#proof.ranges(sorted);
+    const ranges = [...leafRanges, ...proofRanges];
     const parts = await source.fetchRanges(segmentName(meta), ranges);
     addCost(
       cost,
       parts.reduce((sum, part) => sum + part.length, 0),
-      HASH_BYTES * nodeRanges.length,
+      proofRanges.reduce((sum, range) => sum + range.length, 0),
     );
     if (parts.length !== ranges.length || ranges.some((range, i) => parts[i].length !== range.length)) {
       throw searchError(
@@ -140,7 +128,7 @@ export class SegmentReader {
       );
     }
     const leaves = parts.slice(0, sorted.length);
-    if (!this.#tree.verify(sorted, leaves.map(leafHash), parts.slice(sorted.length))) {
+    if (!this.#proof.check(sorted, leaves.map(leafHash), parts.slice(sorted.length))) {
       throw searchError(
         'search.segment_root',
         `segment ${segmentName(meta)}: pages do not hash to their root`,

@@ -356,6 +356,25 @@ describe('bounds', () => {
     expect(small.secretOf(keyword(9), 'author', 1)).toBe(small.secretOf(keyword(9), 'author', 1));
   });
 
+  test('secrets evaluated elsewhere are taken up, and only unknown keywords are asked for, each once', async () => {
+    const custodian = new Custodian('mercy', KINDS);
+    const keywords = [0, 1, 0].map((i) =>
+      encodeKeyword({ field: 'author', type: 'reference', value: `${i}` }),
+    );
+    const unknown = custodian.indexer.unknown(keywords);
+    expect(unknown.map(({ keyword, field, epoch }) => [keyword, field, epoch])).toEqual([
+      [keywords[0], 'author', 1],
+      [keywords[1], 'author', 1],
+    ]);
+    custodian.indexer.learn(
+      unknown.map((one) => ({ ...one, t: custodian.secrets.secretOf(one.keyword, one.field, one.epoch).t })),
+    );
+    expect(custodian.indexer.unknown(keywords)).toEqual([]);
+    custodian.put([{ field: 'author', kind: 'reference', id: '1' }]);
+    await custodian.flush();
+    expect([...(await ask('author:1', 'record', [custodian])).records[0].numbers]).toEqual([0]);
+  });
+
   test('a manifest of another custodian is not taken up', () => {
     const manifest = { custodian: 'clinic', seq: 1, segments: [] };
     expect(encodeManifest(manifest).length).toBeGreaterThan(0);

@@ -145,26 +145,33 @@ describe('an honest server', () => {
 });
 
 describe('a server that tampers', () => {
-  test('with any byte of what is fetched, tree nodes included, is refused', async () => {
-    const dice = new Dice(3);
-    for (let i = 0; i < 60; i++) {
-      let pieces = 0;
-      const counting = sourceOf(world.files, (bytes) => {
-        pieces++;
-        return bytes;
-      });
-      await query(world.manifest, [counting]);
-      const target = dice.below(pieces);
-      let at = 0;
-      const flip = sourceOf(world.files, (bytes) => {
-        if (at++ !== target) return bytes;
-        const copy = bytes.slice();
-        copy[dice.below(copy.length)] ^= 1 << dice.below(8);
-        return copy;
-      });
-      expect(await rejectionCode(query(world.manifest, [flip]))).toBe('search.segment_root');
-    }
-  });
+  test.each(['pages', 'pages-and-tree'] as const)(
+    'with any byte fetched under %s, tree nodes included, is refused',
+    async (policy) => {
+      const dice = new Dice(3);
+      const run = (source: SegmentSource) =>
+        query(world.manifest, [source], 'w:rare and w:common', {
+          readerOf: (meta) => new SegmentReader(meta, [source], policy),
+        });
+      for (let i = 0; i < 60; i++) {
+        let pieces = 0;
+        const counting = sourceOf(world.files, (bytes) => {
+          pieces++;
+          return bytes;
+        });
+        await run(counting);
+        const target = dice.below(pieces);
+        let at = 0;
+        const flip = sourceOf(world.files, (bytes) => {
+          if (at++ !== target) return bytes;
+          const copy = bytes.slice();
+          copy[dice.below(copy.length)] ^= 1 << dice.below(8);
+          return copy;
+        });
+        expect(await rejectionCode(run(flip))).toBe('search.segment_root');
+      }
+    },
+  );
 
   test('with any byte of a whole file, padding included, is refused', async () => {
     const small = segmentName(world.manifest.segments[1]);
@@ -213,6 +220,25 @@ describe('a server that tampers', () => {
     const foreign = new Map(world.files);
     foreign.set(segmentName(large), rebuilt);
     expect(await rejectionCode(query(world.manifest, [sourceOf(foreign)]))).toMatch(/segment_(root|length)/);
+  });
+
+  test('with a page that was good before is refused, and an honest page after it is taken', async () => {
+    const [meta] = world.manifest.segments;
+    let isBad = false;
+    const source = sourceOf(world.files, (bytes) => (isBad ? bytes.map((byte) => byte ^ 1) : bytes));
+    for (const policy of ['pages', 'pages-and-tree'] as const) {
+      const reader = new SegmentReader(meta, [source], policy);
+      const cost = { requests: 0, bytes: 0, proofBytes: 0 };
+      isBad = false;
+      await reader.leaves([0, 5], cost);
+      isBad = true;
+      expect(await rejectionCode(reader.leaves([0]))).toBe('search.segment_root');
+      isBad = false;
+      const before = cost.proofBytes;
+      expect((await reader.leaves([0, 1], cost)).size).toBe(2);
+      if (policy === 'pages-and-tree') expect(cost.proofBytes).toBe(before);
+      else expect(cost.proofBytes).toBeGreaterThan(before);
+    }
   });
 
   test('by withholding a segment is named, and another copy is asked for the whole batch', async () => {
