@@ -15,6 +15,8 @@ export const ABE_ERROR = {
   headerMismatch: 'abe.header_mismatch',
   /** Every cryptographic failure to open, with one text. */
   headerRejected: 'abe.header_rejected',
+  /** The key ring lacks leaves that the header needs; told before any secret is used (`record.ts`). */
+  policyUnsatisfied: 'abe.policy_unsatisfied',
   /** A master public key or set of authority keys is malformed or inconsistent. */
   parametersMalformed: 'abe.parameters_malformed',
   /** Bytes of a key part, a key ring or an authority share are not in the format. */
