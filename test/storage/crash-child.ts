@@ -1,5 +1,5 @@
 /**
- * The process that the crash tests kill. It stores, deletes and writes for ever, and tells on stdout, with one
+ * The process that the crash tests kill. It stores, deletes, collects and writes for ever, and tells on stdout, with one
  * unbuffered write a line, what has begun (`begin`), what goes on inside (`mark`) and what was acknowledged.
  */
 import { writeSync } from 'node:fs';
@@ -21,11 +21,14 @@ async function* marked(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
 const store = openEmbeddedStore(join(dir, 'payloads'));
 const headers = await openHeaderStore(join(dir, 'headers'), { random: seededRandom(seed) });
 const env = openEnvironment(join(dir, 'state'), { tables: ['a', 'b'] });
+const live: string[] = [];
 for (let i = 0; ; i++) {
   const object = crashObject(seed, i);
   const { cid } = await store.put(marked(object));
+  live.push(cid);
   say(`stored ${i} ${cid}`);
   const small = await store.putMany([0, 1, 2].map((n) => seededBytes(`${seed}/${i}/small/${n}`, 300)));
+  live.push(...small.map((item) => item.cid));
   for (const [n, item] of small.entries()) say(`small ${i} ${n} ${item.cid}`);
   const header = seededBytes(`${seed}/${i}/header`, 700);
   await headers.put(headerHash(header), header);
@@ -37,4 +40,7 @@ for (let i = 0; ; i++) {
   const pair = (table: string) => ({ table, key: u32be(i), value: object.subarray(0, 3000) });
   await env.write([pair('a'), pair('b')]);
   say(`pair ${i}`);
+  // Objects that nobody keeps: one is marked by this collection, that of the round before is removed by it.
+  await store.put(seededBytes(`${seed}/${i}/unkept`, 1_300_000));
+  await store.collect(live, 0, i);
 }

@@ -189,6 +189,21 @@ describe('trustless gateway: CAR streams', () => {
     expect((await ask(store, `/ipfs/${outer}/inner/other/deeper?format=car`)).status).toBe(404);
   });
 
+  test('paths through sharded directories and garbage are 500 with a reason, not a hang or a crash', async () => {
+    const store = open();
+    const Data = new UnixFS({ type: 'hamt-sharded-directory', fanout: 256n, hashType: 0x22n }).marshal();
+    const sharded = encode(prepare({ Data, Links: [] }));
+    const garbage = seededBytes('garbage', 64);
+    for (const bytes of [sharded, garbage]) {
+      const cid = CID.createV1(0x70, createDigest(0x12, sha256(bytes))).toString();
+      await store.putBlock(cid, bytes);
+      const response = await ask(store, `/ipfs/${cid}/name?format=car`);
+      expect([404, 500]).toContain(response.status);
+      expect(response.headers['content-type']).toContain('text/plain');
+      expect((await ask(store, `/ipfs/${cid}?format=raw`)).status).toBe(200);
+    }
+  });
+
   test('a missing child breaks the stream off instead of ending it well', async () => {
     const store = open();
     const whole = open();

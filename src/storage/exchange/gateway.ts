@@ -63,7 +63,7 @@ function statusOf(error: unknown, { headers }: IpfsRequest): number | undefined 
   }
   const clientFaults = ['storage.bad_cid', 'storage.bad_range', 'storage.bad_request'];
   if (clientFaults.some((code) => hasCode(error, code))) return 400;
-  return hasCode(error, 'storage.bad_dag') ? 422 : undefined;
+  return hasCode(error, 'storage.bad_dag') ? 500 : undefined;
 }
 
 async function answer(store: PayloadStore, request: IpfsRequest): Promise<IpfsResponse> {
