@@ -43,6 +43,7 @@ const FAMILIES: Readonly<Record<string, readonly [status: number, title: string]
   payload: [422, 'The payload does not open'],
   policy: [400, 'The policy was refused'],
   proposal: [409, 'The proposal does not allow this'],
+  query: [400, 'The query was refused'],
   record: [409, 'The record does not allow this'],
   search: [400, 'The query was refused'],
   share: [409, 'The share epoch does not allow this'],

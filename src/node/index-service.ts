@@ -212,7 +212,7 @@ export class IndexService {
     if (state === undefined || state.indexNo !== indexNo) return undefined;
     // A policy change keeps the number and grows the version; the row was staged under the version of its RecordPut.
     for (let version = state.version; version >= 0; version--) {
-      const staged = staging.get(record, version);
+      const staged = staging.get(record, version, state.headerHash);
       if (staged !== undefined) return staged;
     }
     return undefined;
@@ -255,7 +255,7 @@ export class IndexService {
     }
     await replicas.useManifest(member, proposal.hash);
     await this.#indexer.commit(proposal);
-    const done: { record: Uint8Array; version: number }[] = [];
+    const done: StagedRecord[] = [];
     for (let indexNo = before; indexNo < covered; indexNo++) {
       const record = ledger.state(STATE.indexNo(member, indexNo))?.record;
       const staged = record === undefined ? undefined : this.#stagedOf(record, indexNo, staging);

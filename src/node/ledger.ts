@@ -280,6 +280,17 @@ export class NodeLedger implements LedgerReads, AuthorityLedger {
     });
   }
 
+  /**
+   * Asks whether a signed request would be taken now, before anything is stored for it: throws what it would be refused
+   * with. Answers the entries of a request that was committed before.
+   */
+  async admit(request: Uint8Array): Promise<readonly CommittedEntry[] | undefined> {
+    const before = this.#engine.resultOf(toHex(transactionId(decodeRequest(request).tx)));
+    if (before?.ok === true) return before.entries.map(view);
+    await this.#engine.check(request);
+    return undefined;
+  }
+
   entry(id: EntryId): CommittedEntry | undefined {
     const entry = this.#engine.entry(id);
     return entry === undefined ? undefined : view(entry);
@@ -355,16 +366,29 @@ export class NodeLedger implements LedgerReads, AuthorityLedger {
   voidHeaders(record: RecordId): readonly Uint8Array[] {
     const current = this.state(STATE.record(record));
     const keep = current === undefined || current.erased ? '' : toHex(current.headerHash);
-    const { entries } = this.#engine.entries({ record }, { limit: 100 });
+    return this.headersOf(record).filter((hash) => toHex(hash) !== keep);
+  }
+
+  /** Hashes of every header that was ever committed for a record. */
+  headersOf(record: RecordId): readonly Uint8Array[] {
     const hashes: Uint8Array[] = [];
-    for (const { transaction, leaf } of entries) {
-      if (transaction?.type === 'PolicyChange') hashes.push(transaction.bodies[leaf.item].headerHash);
-      if (transaction?.type === 'RecordPut') {
-        const { records } = transaction.bodies[leaf.item];
-        hashes.push(...records.filter((one) => toHex(one.record) === record).map((one) => one.headerHash));
-      }
+    for (const kind of ['RecordPut', 'PolicyChange'] as const) {
+      let cursor: string | undefined;
+      do {
+        const page = this.#engine.entries(
+          { record, kind },
+          { limit: 100, ...(cursor === undefined ? {} : { cursor }) },
+        );
+        for (const { transaction, leaf } of page.entries) {
+          if (transaction?.type === 'PolicyChange') hashes.push(transaction.bodies[leaf.item].headerHash);
+          if (transaction?.type !== 'RecordPut') continue;
+          const { records } = transaction.bodies[leaf.item];
+          hashes.push(...records.filter((one) => toHex(one.record) === record).map((one) => one.headerHash));
+        }
+        cursor = page.cursor;
+      } while (cursor !== undefined);
     }
-    return hashes.filter((hash) => toHex(hash) !== keep);
+    return hashes;
   }
 
   async #applied(id: EntryId, waitMs: number): Promise<EngineEntry | undefined> {

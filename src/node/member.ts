@@ -50,6 +50,7 @@ import {
 import { Accounts } from './accounts.ts';
 import { Agent } from './agent.ts';
 import { Custody } from './custody.ts';
+import { startHousekeeping } from './housekeeping.ts';
 import { operatorOf, SECRETS, secretOf } from './identity.ts';
 import { IndexService } from './index-service.ts';
 import { NodeLedger } from './ledger.ts';
@@ -332,8 +333,14 @@ export class MemberNode {
       onError: (event, error) => this.#logError(event, error),
     });
     this.#stops.push(this.indexes.start(), this.replicas.start(), this.#followErasure());
-    const swept = await this.records.sweep(this.options.clock());
-    if (swept > 0) this.options.log.event('records.orphans_removed', { count: swept });
+    this.#stops.push(
+      await startHousekeeping({
+        records: this.records,
+        clock: this.options.clock,
+        log: this.options.log,
+        onError: (event, error) => this.#logError(event, error),
+      }),
+    );
   }
 
   indexService(): IndexService {

@@ -4,9 +4,10 @@
  */
 import { encodeKeyRing, headerHash, inspectHeader, parsePolicy, printPolicy } from '../abe/index.ts';
 import type { CommittedEntry, PlainUpload, SealedUpload, Session } from '../api/ports.ts';
-import { equalBytes, fromHex, fromUtf8, toHex, u32be, utf8 } from '../codec/bytes.ts';
-import { CodedError } from '../codec/errors.ts';
-import { hmacSha256 } from '../codec/hash.ts';
+import { concat, equalBytes, fromHex, fromUtf8, toHex, u32be, utf8 } from '../codec/bytes.ts';
+import { encodeCbor } from '../codec/cbor.ts';
+import { CodedError, hasCode } from '../codec/errors.ts';
+import { hmacSha256, sha256 } from '../codec/hash.ts';
 import { type MemberId, memberId, type RecordId, recordId, type SubjectId } from '../codec/ids.ts';
 import { defaultPolicy, departmentOf, extractKeywords, type JsonObject, toKeywords } from '../fhir/index.ts';
 import { decodeRequest, type Purpose, type RecordState, STATE } from '../ledger/index.ts';
@@ -14,12 +15,10 @@ import type { HeaderStore, PayloadStore } from '../storage/index.ts';
 import type { Agent } from './agent.ts';
 import type { NodeLedger } from './ledger.ts';
 import type { Replicas } from './replicas.ts';
-import type { StagedRecord, Staging } from './staging.ts';
+import type { StagedHeader, StagedPolicy, StagedRecord, Staging } from './staging.ts';
 import type { WorkPool } from './work/pool.ts';
 import type { Parameters } from './work/tasks.ts';
 
-/** A staged row outlives its transaction by this much before the start-up check may take it for an orphan. */
-const STAGED_GRACE_MS = 60_000;
 /** Records sealed by one task of a worker thread. */
 const SEAL_BATCH = 16;
 
@@ -55,14 +54,21 @@ interface Row {
 
 export class Records {
   readonly #options: RecordsOptions;
+  /** Puts under way by their Idempotency-Key, so that the same request sent twice at once is one. */
+  readonly #puts = new Map<string, Promise<unknown>>();
 
   constructor(options: RecordsOptions) {
     this.#options = options;
   }
 
-  /** Stores what a client sealed and signed. The uploads must be those that the RecordPut names. */
+  /**
+   * Stores what a client sealed and signed. The uploads must be those that the RecordPut names. Nothing is stored for
+   * a request that the ledger would refuse.
+   */
   async putSealed(request: Uint8Array, uploads: readonly SealedUpload[]): Promise<CommittedEntry> {
-    const { payloads } = this.#options;
+    const { payloads, ledger } = this.#options;
+    const before = await ledger.admit(request);
+    if (before !== undefined) return before[0];
     const { transaction } = decodeRequest(request);
     const rows = transaction.type === 'RecordPut' ? transaction.bodies[0].records : [];
     if (rows.length !== uploads.length) {
@@ -81,27 +87,73 @@ export class Records {
         );
       }
     }
-    await this.#stage(
-      rows.map((row, i) => ({
-        row,
-        header: uploads[i].header,
-        keywords: sealedKeywords(uploads[i].keywords),
-      })),
-      transaction.expiresAt,
+    const staged = rows.map(({ record, version, cid, headerHash: hash }, i) => ({
+      record,
+      version,
+      cid,
+      headerHash: hash,
+      expiresAt: transaction.expiresAt,
+      keywords: sealedKeywords(uploads[i].keywords),
+    }));
+    return this.#commitStaged(
+      request,
+      staged,
+      uploads.map((upload) => upload.header),
     );
-    return (await this.#options.submit(request))[0];
   }
 
-  /** Seals, stores and commits plaintext for an author in this gateway's custody. */
+  /**
+   * Seals, stores and commits plaintext for an author in this gateway's custody. With an Idempotency-Key the same list
+   * again answers with what the first call committed; another list under it is `record.idempotency`.
+   */
   async putPlain(
     by: Session,
     uploads: readonly PlainUpload[],
     idempotencyKey?: string,
   ): Promise<{ entry: CommittedEntry; records: readonly RecordId[] }> {
-    const ids = this.#recordIds(by, uploads.length, idempotencyKey);
-    const before = idempotencyKey === undefined ? undefined : this.#putBefore(ids);
+    if (idempotencyKey === undefined) {
+      const { random } = this.#options;
+      return this.#putPlain(
+        by,
+        uploads,
+        uploads.map(() => random(32)),
+      );
+    }
+    const name = `${by.subject} ${idempotencyKey}`;
+    const earlier = this.#puts.get(name) ?? Promise.resolve();
+    const run = earlier.catch(() => undefined).then(() => this.#putOnce(by, uploads, idempotencyKey));
+    this.#puts.set(name, run);
+    try {
+      return await run;
+    } finally {
+      if (this.#puts.get(name) === run) this.#puts.delete(name);
+    }
+  }
+
+  async #putOnce(
+    by: Session,
+    uploads: readonly PlainUpload[],
+    idempotencyKey: string,
+  ): Promise<{ entry: CommittedEntry; records: readonly RecordId[] }> {
+    const ids = this.#recordIds(by, uploads, idempotencyKey);
+    const before = await this.#putBefore(ids);
     if (before !== undefined) return before;
-    const { member, payloads, parameters, pool, sign, submit, ledger } = this.#options;
+    try {
+      return await this.#putPlain(by, uploads, ids);
+    } catch (error) {
+      // A first attempt that a crash cut off may have been ordered while this one was sealed.
+      const after = hasCode(error, 'record.version') ? await this.#putBefore(ids) : undefined;
+      if (after === undefined) throw error;
+      return after;
+    }
+  }
+
+  async #putPlain(
+    by: Session,
+    uploads: readonly PlainUpload[],
+    ids: readonly Uint8Array[],
+  ): Promise<{ entry: CommittedEntry; records: readonly RecordId[] }> {
+    const { member, payloads, parameters, pool, sign, ledger } = this.#options;
     const prepared = uploads.map((upload) => ({ ...upload, ...this.#describe(upload, member) }));
     for (const { policy } of prepared) ledger.checkPolicy(policy);
     const items = prepared.map(({ content, policy }, i) => ({
@@ -132,36 +184,49 @@ export class Records {
       indexed: prepared[i].keywords !== null,
     }));
     const request = await sign(by.subject, 'RecordPut', { records: rows });
-    await this.#stage(
-      rows.map((row, i) => ({ row, header: sealed[i].header, keywords: prepared[i].keywords })),
-      decodeRequest(request).transaction.expiresAt,
+    const { expiresAt } = decodeRequest(request).transaction;
+    const staged = rows.map(({ record, version, cid, headerHash: hash }, i) => ({
+      record,
+      version,
+      cid,
+      headerHash: hash,
+      expiresAt,
+      keywords: prepared[i].keywords,
+    }));
+    const entry = await this.#commitStaged(
+      request,
+      staged,
+      sealed.map((one) => one.header),
     );
-    const [entry] = await submit(request);
     return { entry, records: rows.map((row) => recordId(toHex(row.record))) };
   }
 
   /** Stores a client's new header and commits its PolicyChange. */
   async changePolicySealed(request: Uint8Array, header: Uint8Array): Promise<CommittedEntry> {
-    const { headers, submit } = this.#options;
     const { transaction } = decodeRequest(request);
     if (transaction.type !== 'PolicyChange')
       throw new CodedError('tx.mismatch', 'expected a signed PolicyChange');
-    const [body] = transaction.bodies;
-    checkHeader(body, header);
-    await headers.put(body.headerHash, header);
-    return (await submit(request))[0];
+    const before = await this.#options.ledger.admit(request);
+    if (before !== undefined) return before[0];
+    const [{ record, version, headerHash: hash }] = transaction.bodies;
+    checkHeader(transaction.bodies[0], header);
+    const { expiresAt } = transaction;
+    return this.#commitStaged(
+      request,
+      [{ record, version, headerHash: hash, expiresAt, cid: null }],
+      [header],
+    );
   }
 
   /** Rewraps the data key under another policy for an author in custody; the payload is not touched. */
   async changePolicy(by: Session, id: RecordId, policy: string): Promise<CommittedEntry> {
-    const { headers, ledger, pool, parameters, sign, submit } = this.#options;
+    const { ledger, pool, parameters, sign } = this.#options;
     ledger.checkPolicy(policy);
     const record = this.#live(id);
     const { dataKey } = await this.#openKey(by.subject, id, record, 'operations');
     const version = record.version + 1;
     const item = { recordId: fromHex(id), version, policy, gate: record.gate, dataKey };
     const made = await pool.run({ task: 'rewrap', parameters: parameters(), item });
-    await headers.put(made.headerHash, made.header);
     const request = await sign(by.subject, 'PolicyChange', {
       record: fromHex(id),
       version,
@@ -172,8 +237,9 @@ export class Records {
       bytes: null,
       commitment: null,
     });
-    const [entry] = await submit(request);
-    return entry;
+    const { expiresAt } = decodeRequest(request).transaction;
+    const staged = { record: fromHex(id), version, headerHash: made.headerHash, expiresAt, cid: null };
+    return this.#commitStaged(request, [staged], [made.header]);
   }
 
   async header(id: RecordId): Promise<Uint8Array> {
@@ -211,45 +277,74 @@ export class Records {
     return (await this.#openKey(by.subject, id, this.#live(id), purpose)).dataKey;
   }
 
-  /** Removes what a crash left between storing and committing. Answers how many records were orphans. */
-  async sweep(nowMs: number): Promise<number> {
+  /**
+   * Removes the headers of what was staged and never committed, once its transaction has expired by the ledger's own
+   * time; the payloads go with the next collection. Answers how many were orphans.
+   */
+  async sweep(): Promise<number> {
     const { staging, ledger, headers } = this.#options;
-    const orphans: StagedRecord[] = [];
-    for (const staged of staging.all()) {
-      const state = ledger.state(STATE.record(toHex(staged.record)));
-      const isCommitted = state !== undefined && state.version >= staged.version;
-      if (!isCommitted && nowMs > staged.expiresAt + STAGED_GRACE_MS) orphans.push(staged);
+    const now = ledger.tipTimeMs();
+    const orphans: StagedHeader[] = [];
+    const settled: StagedHeader[] = [];
+    for (const row of staging.all()) {
+      if (now <= row.expiresAt) continue;
+      const isCommitted = ledger
+        .headersOf(recordId(toHex(row.record)))
+        .some((hash) => equalBytes(hash, row.headerHash));
+      if (!isCommitted) orphans.push(row);
+      else if (row.cid === null) settled.push(row);
     }
     for (const { headerHash: hash } of orphans) await headers.delete(hash);
-    await staging.remove(orphans);
+    await staging.remove([...orphans, ...settled]);
     return orphans.length;
   }
 
-  /** Random ids, or under an idempotency key always the same ones for this caller. */
-  #recordIds(by: Session, count: number, idempotencyKey: string | undefined): Uint8Array[] {
-    const { random, idempotencySecret } = this.#options;
-    return Array.from({ length: count }, (_, i) =>
-      idempotencyKey === undefined
-        ? random(32)
-        : hmacSha256(idempotencySecret, utf8(by.subject), Uint8Array.of(0), utf8(idempotencyKey), u32be(i)),
+  /** Removes payloads that neither a live record nor anything staged names; see `PayloadStore.collect` for `graceMs`. */
+  async collect(graceMs: number, nowMs: number): Promise<number> {
+    const { payloads, staging, ledger } = this.#options;
+    const live = new Set(staging.all().flatMap(({ cid }) => cid ?? []));
+    for (const member of ledger.members()) {
+      for (const row of ledger.book.rows(member)) {
+        const state = row === undefined ? undefined : ledger.state(STATE.record(row.record));
+        if (state !== undefined && state.cid !== null && !state.erased) live.add(state.cid);
+      }
+    }
+    return (await payloads.collect(live, graceMs, nowMs)).removed;
+  }
+
+  /**
+   * Record ids that are always the same for this caller, key and list: the first half names the key and the place in the
+   * list, the second half the whole list's content, so that a key that comes with another list is seen on the ledger.
+   */
+  #recordIds(by: Session, uploads: readonly PlainUpload[], idempotencyKey: string): Uint8Array[] {
+    const { idempotencySecret: secret } = this.#options;
+    const name = concat(utf8(by.subject), Uint8Array.of(0), utf8(idempotencyKey));
+    const list = encodeCbor(
+      uploads.map(({ content, patient, policy }) => [sha256(content), patient, policy ?? null]),
+    );
+    return uploads.map((_, i) =>
+      concat(
+        hmacSha256(secret, Uint8Array.of(0), name, u32be(i)).subarray(0, 16),
+        hmacSha256(secret, Uint8Array.of(1), name, u32be(i), list).subarray(0, 16),
+      ),
     );
   }
 
   /** What an earlier call with the same ids committed. */
-  #putBefore(
+  async #putBefore(
     ids: readonly Uint8Array[],
-  ): { entry: CommittedEntry; records: readonly RecordId[] } | undefined {
+  ): Promise<{ entry: CommittedEntry; records: readonly RecordId[] } | undefined> {
     const { ledger } = this.#options;
     const records = ids.map((id) => recordId(toHex(id)));
-    if (records.length === 0 || ledger.state(STATE.record(records[0])) === undefined) return undefined;
-    const { entries } = ledger.entries({ record: records[0], kind: 'RecordPut', limit: 1000 });
-    const entry = entries.at(-1);
-    if (entry === undefined) return undefined;
-    const put = (entry.body.records as readonly { record: Uint8Array }[]).map((row) => toHex(row.record));
-    if (put.length !== records.length) {
+    const prefix = `record/${records[0].slice(0, 32)}`;
+    const [known] = await ledger.list(prefix, { limit: 1 });
+    if (known === undefined) return undefined;
+    if (known[0] !== `record/${records[0]}`) {
       throw new CodedError('record.idempotency', 'this Idempotency-Key was used for another list of records');
     }
-    return { entry, records };
+    const { entries } = ledger.entries({ record: records[0], kind: 'RecordPut', limit: 1000 });
+    const entry = entries.at(-1);
+    return entry === undefined ? undefined : { entry, records };
   }
 
   #live(id: RecordId): RecordState {
@@ -308,26 +403,17 @@ export class Records {
     return { policy, keywords: { plain: keywords, weights: weights ?? null } };
   }
 
-  async #stage(
-    items: readonly {
-      row: Row | { record: Uint8Array; version: number; cid: string; headerHash: Uint8Array };
-      header: Uint8Array;
-      keywords: StagedRecord['keywords'];
-    }[],
-    expiresAt: number,
-  ): Promise<void> {
-    const { staging, headers } = this.#options;
-    await staging.put(
-      items.map(({ row: { record, version, cid, headerHash: hash }, keywords }) => ({
-        record,
-        version,
-        cid,
-        headerHash: hash,
-        expiresAt,
-        keywords,
-      })),
+  /** Stages what was stored, keeps the headers, and submits. What the ledger refuses is an orphan for the sweep. */
+  async #commitStaged(
+    request: Uint8Array,
+    staged: readonly (StagedRecord | StagedPolicy)[],
+    headers: readonly Uint8Array[],
+  ): Promise<CommittedEntry> {
+    await this.#options.staging.put(staged);
+    await this.#options.headers.putMany(
+      staged.map(({ headerHash: hash }, i) => ({ hash, bytes: headers[i] })),
     );
-    await headers.putMany(items.map(({ row, header }) => ({ hash: row.headerHash, bytes: header })));
+    return (await this.#options.submit(request))[0];
   }
 }
 

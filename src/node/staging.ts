@@ -1,31 +1,40 @@
 /**
- * Records on their way to the ledger. A record's keywords (and the hashes of what was stored for it) are durable
- * here before its RecordPut is submitted, so that a crash at any point leaves either a committed record whose
- * keywords are known, or an orphan that the next start can remove. Rows are sealed under a key of the keystore, because
+ * Records on their way to the ledger. What was stored for a record is durable here before its transaction is submitted,
+ * so that a crash at any point leaves either a committed record whose keywords are known, or an orphan that is
+ * removed once its transaction cannot be committed any more. Rows are sealed under a key of the keystore, because
  * keywords are patient data; they go when the index covers the record.
+ *
+ * A record that is put again after a crash is sealed again, under another header, while the first transaction may still
+ * be ordered somewhere: so a row stands for one header, and both are kept until the ledger has decided.
  */
 import { gcmOpen, gcmSeal } from '../codec/aead.ts';
-import { concat, u64be, utf8 } from '../codec/bytes.ts';
+import { concat, equalBytes, u64be, utf8 } from '../codec/bytes.ts';
 import { decodeCbor, encodeCbor } from '../codec/cbor.ts';
 import type { KvOp, KvStore } from '../storage/index.ts';
 
 const TABLE = 'staged';
 const AAD = utf8('hippocrypt/staged/1');
-/** Version of a record as part of the row's key. */
-const KEY_BYTES = 32 + 8;
 
-export interface StagedRecord {
+export interface StagedHeader {
   readonly record: Uint8Array;
   readonly version: number;
-  readonly cid: string;
   readonly headerHash: Uint8Array;
   /** Block time after which its transaction cannot be committed any more. */
   readonly expiresAt: number;
+}
+
+export interface StagedRecord extends StagedHeader {
+  readonly cid: string;
   /** Encoded keywords with their weights, or HPKE-sealed to the indexer, or null for a record that is not indexed. */
   readonly keywords:
     | { readonly plain: readonly Uint8Array[]; readonly weights: Uint8Array | null }
     | { readonly sealed: Uint8Array }
     | null;
+}
+
+/** A header of a policy change: no payload and no keywords of its own. */
+export interface StagedPolicy extends StagedHeader {
+  readonly cid: null;
 }
 
 export class Staging {
@@ -41,44 +50,47 @@ export class Staging {
   }
 
   /** Durable when resolved. */
-  async put(records: readonly StagedRecord[]): Promise<void> {
+  async put(rows: readonly (StagedRecord | StagedPolicy)[]): Promise<void> {
     await this.#store.write(
-      records.map((one) => {
+      rows.map((row) => {
         const nonce = this.#random(12);
-        const value = concat(nonce, gcmSeal(this.#key, nonce, AAD, encodeCbor(one)));
-        return { table: TABLE, key: rowKey(one.record, one.version), value };
+        const value = concat(nonce, gcmSeal(this.#key, nonce, AAD, encodeCbor(row)));
+        return { table: TABLE, key: rowKey(row), value };
       }),
     );
   }
 
-  get(record: Uint8Array, version: number): StagedRecord | undefined {
-    const row = this.#store.get(TABLE, rowKey(record, version));
-    return row === undefined ? undefined : this.#open(row);
+  /** The staged record of a version: the one under `headerHash` if there are several. */
+  get(record: Uint8Array, version: number, headerHash: Uint8Array): StagedRecord | undefined {
+    const prefix = concat(record, u64be(version));
+    let found: StagedRecord | undefined;
+    for (const [, value] of this.#store.range(TABLE, {
+      gte: prefix,
+      lt: concat(record, u64be(version + 1)),
+    })) {
+      const row = this.#open(value);
+      if (row.cid === null) continue;
+      if (found === undefined || equalBytes(row.headerHash, headerHash)) found = row;
+    }
+    return found;
   }
 
-  async remove(rows: readonly { readonly record: Uint8Array; readonly version: number }[]): Promise<void> {
-    const ops: KvOp[] = rows.map(({ record, version }) => ({
-      table: TABLE,
-      key: rowKey(record, version),
-      remove: true,
-    }));
+  async remove(rows: readonly StagedHeader[]): Promise<void> {
+    const ops: KvOp[] = rows.map((row) => ({ table: TABLE, key: rowKey(row), remove: true }));
     if (ops.length > 0) await this.#store.write(ops);
   }
 
-  /** Everything staged, for the check at start. */
-  all(): StagedRecord[] {
-    const rows: StagedRecord[] = [];
-    for (const [key, value] of this.#store.range(TABLE, {})) {
-      if (key.length === KEY_BYTES) rows.push(this.#open(value));
-    }
-    return rows;
+  /** Everything staged, for the sweep. */
+  all(): (StagedRecord | StagedPolicy)[] {
+    return Array.from(this.#store.range(TABLE, {}), ([, value]) => this.#open(value));
   }
 
-  #open(row: Uint8Array): StagedRecord {
-    return decodeCbor(gcmOpen(this.#key, row.subarray(0, 12), AAD, row.subarray(12))) as StagedRecord;
+  #open(row: Uint8Array): StagedRecord | StagedPolicy {
+    const bytes = gcmOpen(this.#key, row.subarray(0, 12), AAD, row.subarray(12));
+    return decodeCbor(bytes) as StagedRecord | StagedPolicy;
   }
 }
 
-function rowKey(record: Uint8Array, version: number): Uint8Array {
-  return concat(record, u64be(version));
+function rowKey({ record, version, headerHash }: StagedHeader): Uint8Array {
+  return concat(record, u64be(version), headerHash);
 }

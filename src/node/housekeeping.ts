@@ -1,0 +1,44 @@
+/** What a node tidies while it runs: stagings that came to nothing, and payloads that nobody names any more. */
+import type { NodeLog } from './member.ts';
+import type { Records } from './records.ts';
+
+/** A staging is void two minutes after its transaction was signed, so there is no hurry. */
+const SWEEP_MS = 60_000;
+/** Sweeps between two collections, which look at every record. */
+const SWEEPS_A_COLLECTION = 10;
+/** A payload is stored before it is staged: it must have been seen unnamed for this long before it goes. */
+const COLLECT_GRACE_MS = 5 * 60_000;
+
+export interface HousekeepingOptions {
+  readonly records: Records;
+  readonly clock: () => number;
+  readonly log: NodeLog;
+  readonly onError: (event: string, error: unknown) => void;
+}
+
+/** Sweeps now and from time to time. Answers how to stop; stopping waits for what runs. */
+export async function startHousekeeping(options: HousekeepingOptions): Promise<() => Promise<void>> {
+  const { records, clock, log, onError } = options;
+  let rounds = 0;
+  const tidy = async (): Promise<void> => {
+    try {
+      const swept = await records.sweep();
+      if (swept > 0) log.event('records.orphans_removed', { count: swept });
+      if (rounds++ % SWEEPS_A_COLLECTION !== 0) return;
+      const removed = await records.collect(COLLECT_GRACE_MS, clock());
+      if (removed > 0) log.event('payloads.collected', { blocks: removed });
+    } catch (error) {
+      onError('housekeeping.failed', error);
+    }
+  };
+  await tidy();
+  let running: Promise<void> = Promise.resolve();
+  const timer = setInterval(() => {
+    running = running.then(tidy);
+  }, SWEEP_MS);
+  timer.unref();
+  return () => {
+    clearInterval(timer);
+    return running;
+  };
+}
