@@ -1,5 +1,6 @@
 /** What must hold after every event. A breach is recorded once, as text that says what was seen. */
 import type { Chain } from '../chain.ts';
+import { checkNewView, preparedHolds } from '../core/rules.ts';
 import type { WalRecord } from '../core/types.ts';
 import { VIEWS_AHEAD_MAX } from '../limits.ts';
 import { rootsAgree } from '../node/executor.ts';
@@ -76,6 +77,20 @@ export class Checks {
       (record) => record.kind === kind && record.height === vote.height && viewOf(record) === vote.view,
     );
     if (!durable) this.#breach(`member ${node.index} sent before its ${kind} record was durable`);
+  }
+
+  /** What an honest member accepts or locks holds by the rules, whatever guards the core under test lacks. */
+  onPersist(node: SimNode, record: WalRecord, chain: Chain): void {
+    if (record.kind === 'proposal' && record.message.type === 'new-view') {
+      if (checkNewView(chain, record.message) === 'refused') {
+        this.#breach(
+          `member ${node.index} accepted a NEW-VIEW that does not hold at height ${record.height}`,
+        );
+      }
+    }
+    if (record.kind === 'prepared' && !preparedHolds(chain, record.certificate, Number.POSITIVE_INFINITY)) {
+      this.#breach(`member ${node.index} locked without a quorum at height ${record.height}`);
+    }
   }
 
   /** Agreement, authenticity, exactly-once, expiry. */

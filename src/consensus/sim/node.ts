@@ -34,6 +34,7 @@ export interface World {
   transmit(from: SimNode, to: PeerId | 'all', message: Message): void;
   /** Called for everything an honest member sends or decides. */
   observeSend(node: SimNode, message: Message): void;
+  observePersist(node: SimNode, record: WalRecord, chain: Chain): void;
   observeDecide(node: SimNode, block: Block, chain: Chain): void;
   observeHalt(node: SimNode, reason: string): void;
   observeEvidence(node: SimNode, evidence: Evidence): void;
@@ -227,6 +228,7 @@ export class SimNode {
     const { chain } = replica;
     switch (effect.t) {
       case 'persist':
+        if (this.honest) this.#world.observePersist(this, effect.record, chain);
         this.disk.unsynced.push({ token: effect.token, record: effect.record });
         return;
       case 'persistVoteFrom':

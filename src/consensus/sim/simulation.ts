@@ -4,7 +4,7 @@
  * phase in which everything valid must commit.
  */
 import type { Chain, Genesis } from '../chain.ts';
-import type { Evidence, Weakening } from '../core/types.ts';
+import type { Evidence, WalRecord, Weakening } from '../core/types.ts';
 import { DEFAULT_TIMING, TIMEOUT_CAP_MS, type Timing } from '../limits.ts';
 import { VerificationCache, Verifier } from '../node/verifier.ts';
 import { faultBound } from '../quorum.ts';
@@ -347,6 +347,10 @@ export class Simulation implements World {
 
   observeSend(node: SimNode, message: Message): void {
     this.checks.onSend(node, message);
+  }
+
+  observePersist(node: SimNode, record: WalRecord, chain: Chain): void {
+    this.checks.onPersist(node, record, chain);
   }
 
   observeDecide(node: SimNode, block: Block, chain: Chain): void {

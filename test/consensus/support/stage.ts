@@ -3,7 +3,7 @@
  * or drops it. Time moves only when the script says so.
  */
 import type { Chain, Genesis } from '../../../src/consensus/chain.ts';
-import type { Evidence, Weakening } from '../../../src/consensus/core/types.ts';
+import type { Evidence, WalRecord, Weakening } from '../../../src/consensus/core/types.ts';
 import { DEFAULT_TIMING } from '../../../src/consensus/limits.ts';
 import { VerificationCache, Verifier } from '../../../src/consensus/node/verifier.ts';
 import { encodeSimRequest, SimApplication, type SimRequest } from '../../../src/consensus/sim/application.ts';
@@ -133,6 +133,10 @@ export class Stage implements World {
 
   observeSend(node: SimNode, message: Message): void {
     this.checks.onSend(node, message);
+  }
+
+  observePersist(node: SimNode, record: WalRecord, chain: Chain): void {
+    this.checks.onPersist(node, record, chain);
   }
 
   observeDecide(node: SimNode, block: Block, chain: Chain): void {
