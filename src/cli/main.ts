@@ -6,6 +6,7 @@ import { abeCommands } from './commands/abe.ts';
 import { consentCommands } from './commands/consents.ts';
 import { importCommand } from './commands/import.ts';
 import { ledgerCommands } from './commands/ledger.ts';
+import { nodeCommands } from './commands/node.ts';
 import { recordCommands } from './commands/records.ts';
 import { searchCommands } from './commands/search.ts';
 import { sessionCommands } from './commands/session.ts';
@@ -28,6 +29,7 @@ searchCommands(program);
 consentCommands(program);
 ledgerCommands(program);
 abeCommands(program);
+nodeCommands(program);
 
 try {
   await program.parseAsync();

@@ -2,7 +2,6 @@
  * A member's identity: secrets in its keystore, and the card that it shows to the others. Made once by `init`;
  * the secrets never leave the machine.
  */
-import { createHash } from 'node:crypto';
 import { toHex } from '../codec/bytes.ts';
 import { decodeCbor, encodeCbor } from '../codec/cbor.ts';
 import { CodedError } from '../codec/errors.ts';
@@ -45,14 +44,6 @@ export interface MemberProfile {
   readonly name: string;
   /** URL of its gateway. */
   readonly url: string;
-}
-
-/** SPKI prefix of an Ed25519 public key (RFC 8410). */
-const ED25519_SPKI = Buffer.from('302a300506032b6570032100', 'hex');
-
-/** SHA-256 of the SPKI of an Ed25519 key: how a link certificate is pinned. */
-export function linkKeyHash(publicKey: Uint8Array): Uint8Array {
-  return new Uint8Array(createHash('sha256').update(ED25519_SPKI).update(publicKey).digest());
 }
 
 /** Draws a member's secrets into its keystore. Throws what the keystore throws. */
@@ -99,7 +90,7 @@ export async function cardOf(keystore: Keystore, profile: MemberProfile): Promis
       name: profile.name,
       url: profile.url,
       validatorKey: ed25519Signer(await secretOf(keystore, SECRETS.validator)).publicKey.key,
-      linkKey: linkKeyHash(ed25519Signer(await secretOf(keystore, SECRETS.link)).publicKey.key),
+      linkKey: ed25519Signer(await secretOf(keystore, SECRETS.link)).publicKey.key,
       hpkeKey: hpke.publicKey,
       indexerKey: indexer.publicKey,
     },

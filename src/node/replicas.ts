@@ -7,6 +7,7 @@
 import { headerHash } from '../abe/index.ts';
 import type { MemberLink } from '../authority/link.ts';
 import { fromUtf8, toHex, utf8 } from '../codec/bytes.ts';
+import { decodeCbor, encodeCbor } from '../codec/cbor.ts';
 import { CodedError } from '../codec/errors.ts';
 import { type MemberId, memberId } from '../codec/ids.ts';
 import { STATE } from '../ledger/index.ts';
@@ -16,8 +17,8 @@ import type { NodeLedger } from './ledger.ts';
 import type { SegmentFiles } from './segment-files.ts';
 
 const MANIFESTS = 'manifests';
-/** Largest payload that travels over the link in one answer. */
-const PAYLOAD_BYTES_MAX = 48 * 1024 * 1024;
+/** Bytes of a payload in one answer. */
+const PIECE_BYTES = 4 * 1024 * 1024;
 const FETCH_TIMEOUT_MS = 20_000;
 /** Pause after a custodian could not be reached, doubled up to the second value. */
 const RETRY_MS = 100;
@@ -53,11 +54,15 @@ export class Replicas {
         throw new CodedError('storage.not_found', 'this node holds no header of that hash');
       return bytes;
     });
-    link.serve('headers', 'payload', async (_from, cid) => {
-      const { size } = await options.payloads.stat(fromUtf8(cid));
-      if (size > PAYLOAD_BYTES_MAX)
-        throw new CodedError('storage.too_large', 'the payload is too large for one answer');
-      return collect(options.payloads.get(fromUtf8(cid)), size);
+    link.serve('headers', 'payload', async (_from, body) => {
+      const { cid, start } = decodePayloadRequest(body);
+      const { size } = await options.payloads.stat(cid);
+      const end = Math.min(size, start + PIECE_BYTES);
+      const bytes =
+        start >= size
+          ? new Uint8Array()
+          : await collect(options.payloads.get(cid, { start, end }), end - start);
+      return encodeCbor({ size, bytes });
     });
     link.serve('headers', 'manifest', async (_from, custodian) =>
       this.manifestBytes(memberId(fromUtf8(custodian))),
@@ -111,8 +116,7 @@ export class Replicas {
   ): Promise<{ size: number; stream: AsyncIterable<Uint8Array> }> {
     const { payloads, link, member } = this.#options;
     if (!(await payloads.has(cid)) && custodian !== member) {
-      const bytes = await link.request(custodian, 'headers', 'payload', utf8(cid), FETCH_TIMEOUT_MS);
-      const stored = await payloads.put(bytes);
+      const stored = await payloads.put(pieces(link, custodian, cid));
       if (stored.cid !== cid) {
         throw new CodedError('storage.hash_mismatch', `${custodian} sent a payload with another CID`);
       }
@@ -225,6 +229,41 @@ export class Replicas {
 
 function currentKey(custodian: MemberId): Uint8Array {
   return utf8(`current/${custodian}`);
+}
+
+/** A payload from another member, piece by piece. Throws `link.malformed` on an answer that does not fit. */
+async function* pieces(link: MemberLink, from: MemberId, cid: string): AsyncGenerator<Uint8Array> {
+  let start = 0;
+  for (;;) {
+    const answer = await link.request(
+      from,
+      'headers',
+      'payload',
+      encodeCbor({ cid, start }),
+      FETCH_TIMEOUT_MS,
+    );
+    const { size, bytes } = (decodeCbor(answer, 2 * PIECE_BYTES) ?? {}) as {
+      size?: unknown;
+      bytes?: unknown;
+    };
+    const isNext =
+      typeof size === 'number' &&
+      bytes instanceof Uint8Array &&
+      (bytes.length > 0 ? start + bytes.length <= size : start === size);
+    if (!isNext)
+      throw new CodedError('link.malformed', `${from} sent a piece of a payload that does not fit`);
+    if (bytes.length > 0) yield bytes;
+    start += bytes.length;
+    if (start === size) return;
+  }
+}
+
+function decodePayloadRequest(body: Uint8Array): { cid: string; start: number } {
+  const { cid, start } = (decodeCbor(body, 512) ?? {}) as { cid?: unknown; start?: unknown };
+  if (typeof cid === 'string' && typeof start === 'number' && Number.isSafeInteger(start) && start >= 0) {
+    return { cid, start };
+  }
+  throw new CodedError('link.malformed', 'expected a CID and where to start');
 }
 
 async function collect(source: AsyncIterable<Uint8Array>, size: number): Promise<Uint8Array> {

@@ -6,7 +6,7 @@ import { bytes16, bytes32, bytes64, member, publicKey, time, urlText } from './c
 import { bytesBetween, type Decode, integer, list, map, oneOf, text } from './fields.ts';
 import { type LabelEntry, labelEntry } from './labels.ts';
 
-/** One hospital. `linkKey` is SHA-256 of its link certificate's public key (SPKI). */
+/** One hospital. `linkKey` is the Ed25519 public key of its link certificate. */
 export interface Member {
   readonly id: string;
   readonly name: string;

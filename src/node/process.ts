@@ -1,0 +1,145 @@
+/**
+ * One member in a process of its own: configuration file, keystore, TLS link, node, gateway. No machine holds two members'
+ * secrets; the authorities' key ceremony runs over the link when the consortium starts for the first time.
+ */
+import { readFile } from 'node:fs/promises';
+import { dirname, isAbsolute, join, resolve } from 'node:path';
+import { z } from 'zod';
+import { openGroup } from '../abe/index.ts';
+import { fromBase64url } from '../codec/bytes.ts';
+import { CodedError } from '../codec/errors.ts';
+import { memberId } from '../codec/ids.ts';
+import { decodeGenesis } from '../ledger/index.ts';
+import { type Keystore, openKeystore, type Unlock } from '../storage/index.ts';
+import { SECRETS, secretOf } from './identity.ts';
+import { type Address, tlsLinks } from './link/tls.ts';
+import { MemberNode, type NodeLog } from './member.ts';
+import { ensureFields, ensureShare } from './setup.ts';
+import { WorkPool } from './work/pool.ts';
+
+const address = z.strictObject({ host: z.string().min(1), port: z.number().int().min(0).max(65_535) });
+
+/** The configuration file of `hippocrypt node`. Paths are relative to the file. It holds no secret. */
+export const NodeConfigSchema = z.strictObject({
+  v: z.literal(1),
+  member: z.string(),
+  /** Where the node keeps its data. */
+  dir: z.string(),
+  /** What opens the keystore: a file with a passphrase, or a key file kept apart from the disk. */
+  unlock: z.union([z.strictObject({ passphraseFile: z.string() }), z.strictObject({ keyFile: z.string() })]),
+  /** The signed genesis, as `hippocrypt genesis seal` wrote it. */
+  genesis: z.string(),
+  rest: address.default({ host: '127.0.0.1', port: 8080 }),
+  link: address.default({ host: '127.0.0.1', port: 8180 }),
+  /** Where the other members' links listen. */
+  peers: z.record(z.string(), address),
+  /** An account for the member's first operator, made at start if it is absent. */
+  admin: z.strictObject({ account: z.string(), passwordFile: z.string() }).optional(),
+  threads: z.number().int().min(1).max(64).optional(),
+});
+export type NodeConfig = z.infer<typeof NodeConfigSchema>;
+
+/** How long the first start waits for the other members' part in the key ceremony. */
+const CEREMONY_MS_MAX = 10 * 60_000;
+
+export interface RunningMember {
+  readonly node: MemberNode;
+  readonly url: string;
+  readonly linkPort: number;
+  close(): Promise<void>;
+}
+
+/** Reads a configuration; throws `config.invalid` with what is wrong and where. */
+export async function readNodeConfig(path: string): Promise<NodeConfig> {
+  let json: unknown;
+  try {
+    json = JSON.parse(await readFile(path, 'utf8'));
+  } catch (cause) {
+    throw new CodedError('config.invalid', `cannot read ${path} as JSON`, { cause });
+  }
+  const parsed = NodeConfigSchema.safeParse(json);
+  if (!parsed.success) {
+    const [issue] = parsed.error.issues;
+    throw new CodedError(
+      'config.invalid',
+      `${path}: ${issue.path.join('.') || 'the file'}: ${issue.message}`,
+    );
+  }
+  const base = dirname(resolve(path));
+  const at = (one: string): string => (isAbsolute(one) ? one : join(base, one));
+  const { unlock, admin } = parsed.data;
+  return {
+    ...parsed.data,
+    dir: at(parsed.data.dir),
+    genesis: at(parsed.data.genesis),
+    unlock:
+      'keyFile' in unlock ? { keyFile: at(unlock.keyFile) } : { passphraseFile: at(unlock.passphraseFile) },
+    ...(admin === undefined ? {} : { admin: { ...admin, passwordFile: at(admin.passwordFile) } }),
+  };
+}
+
+/** The secret that opens a keystore, from the file that the configuration names. */
+export async function readUnlock(unlock: NodeConfig['unlock']): Promise<Unlock> {
+  if ('keyFile' in unlock) return { keyFile: new Uint8Array(await readFile(unlock.keyFile)) };
+  return { passphrase: (await readFile(unlock.passphraseFile, 'utf8')).replace(/\r?\n$/, '') };
+}
+
+/** Starts a member. Resolves when its gateway listens; roles that need the others follow as they come. */
+export async function startMember(config: NodeConfig, log: NodeLog): Promise<RunningMember> {
+  const random = (length: number): Uint8Array => crypto.getRandomValues(new Uint8Array(length));
+  const keystore: Keystore = await openKeystore(
+    join(config.dir, 'keystore'),
+    await readUnlock(config.unlock),
+    { random },
+  );
+  const genesis = fromBase64url((await readFile(config.genesis, 'utf8')).trim());
+  const { members } = decodeGenesis(genesis).decoded;
+  const links = tlsLinks({
+    self: memberId(config.member),
+    seed: await secretOf(keystore, SECRETS.link),
+    members,
+    listen: config.link,
+    peers: new Map<string, Address>(Object.entries(config.peers)),
+    jitter: () => Math.random(),
+  });
+  const pool = new WorkPool(config.threads);
+  const linkPort = await links.start();
+  const node = await MemberNode.open({
+    dir: config.dir,
+    keystore,
+    genesis,
+    link: links.link,
+    transport: () => links.transport,
+    pool,
+    group: await openGroup(),
+    random,
+    clock: Date.now,
+    log,
+  });
+  const close = async (): Promise<void> => {
+    await node.close();
+    await links.stop();
+    await keystore.close();
+    await pool.close();
+  };
+  try {
+    await ensureAdmin(node, config);
+    log.event('node.link', { port: linkPort });
+    await ensureShare(node, AbortSignal.timeout(CEREMONY_MS_MAX));
+    await ensureFields(node);
+    await node.startRoles();
+    const url = await node.listen(config.rest.port, config.rest.host);
+    log.event('node.ready', { url });
+    return { node, url, linkPort, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+async function ensureAdmin(node: MemberNode, config: NodeConfig): Promise<void> {
+  const { admin } = config;
+  if (admin === undefined || node.accounts.session(admin.account) !== undefined) return;
+  const password = (await readFile(admin.passwordFile, 'utf8')).replace(/\r?\n$/, '');
+  await node.accounts.add(admin.account, password, node.operator, 'gateway');
+}
