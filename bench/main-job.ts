@@ -11,7 +11,7 @@ import { startServer } from './main-job/consortium.ts';
 import { findCorpus, importBundles } from './main-job/importing.ts';
 import { enrol, signInAdmins } from './main-job/people.ts';
 import { reads } from './main-job/reads.ts';
-import { doctorAttributes, keyRequests, putAndOpen } from './main-job/records.ts';
+import { commits, doctorAttributes, keyRequests, putAndOpen } from './main-job/records.ts';
 import { searches } from './main-job/searching.ts';
 
 export interface MainJobOptions {
@@ -77,6 +77,8 @@ export async function runMainJobBench(options: MainJobOptions = {}): Promise<Row
       custody: 'client',
     });
 
+    const admin = admins.get(home);
+    if (admin !== undefined) add(await commits(nurse, admin, home, runs));
     add(await keyRequests(asker, attributes, runs));
     const opened = await putAndOpen(doctor, nurse, runs);
     for (const row of opened.rows) add(row);

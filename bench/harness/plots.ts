@@ -26,7 +26,7 @@ const INK = '#1f2933';
 const GRID = '#e4e7eb';
 
 /** Pixels of the longest label before it is cut. */
-const LABEL_MAX = 420;
+const LABEL_MAX = 480;
 /** Where grid lines of times stand: one a decade. */
 const DECADES = [0.001, 0.01, 0.1, 1, 10, 100, 1000, 10_000, 100_000];
 

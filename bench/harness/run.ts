@@ -56,7 +56,11 @@ export async function runSuite(suite: Suite, options: RunOptions): Promise<Suite
         options.log(`${suite.name}: ${message.line}`);
         return;
       case 'rows':
-        rows.push(...parseRows(message.rows));
+        try {
+          rows.push(...parseRows(message.rows));
+        } catch (error) {
+          failure = `sent something that is no row: ${(error as Error).message}`;
+        }
         return;
       case 'skipped':
         skipped.push(message.reason);

@@ -58,7 +58,7 @@ function mixedPaths(records: readonly string[]): readonly string[] {
     ...Array.from({ length: 12 }, (_, i) => one(i)),
     '/v1/records?limit=10',
     '/v1/ledger/checkpoint',
-    '/v1/ledger/entries?limit=10',
+    '/v1/ledger/entries?kind=Access&limit=10',
     '/v1/me',
     '/v1/search/fields',
     '/v1/members',

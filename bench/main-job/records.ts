@@ -37,7 +37,20 @@ async function timed(
     await act(WARM_UP + i);
     samples.push(performance.now() - begin);
   }
-  return { suite: 'main', op, n, ...percentiles(samples), calls_p50_ms: times.summary() };
+  const calls = times.summary();
+  return { suite: 'main', op, n, ...percentiles(samples), ...(calls === '' ? {} : { calls_p50_ms: calls }) };
+}
+
+/**
+ * One signed entry, agreed on, durable at a quorum and answered with its receipt: the part of every write that the ledger
+ * is answerable for. The entry is an attribute granted to the caller itself.
+ */
+export async function commits(connect: Connect, admin: Gateway, member: string, n: number): Promise<Row> {
+  const { subject } = await (await connect()).me();
+  return timed('commit one entry, REST', n, new CallTimes(), (run) => {
+    const attribute = encodeURIComponent(`${member}/dept:bench-${run}`);
+    return admin.json('PUT', `/v1/subjects/${subject}/attributes/${attribute}`, { body: {} });
+  });
 }
 
 /** From the request to a key that was checked and can open: ten attributes, parts of four authorities. */
