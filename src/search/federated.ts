@@ -14,7 +14,14 @@ import { OPRF_BATCH_MAX } from './parameters.ts';
 import { type Plan, planQuery } from './plan.ts';
 import { parseQuery } from './query.ts';
 import { type CustodianIndex, type QueryResult, runQuery } from './run.ts';
-import { type BlindedBatch, blindKeywords, type Evaluation, finalize, type Random } from './voprf.ts';
+import {
+  auditableRandom,
+  type BlindedBatch,
+  blindKeywords,
+  type Evaluation,
+  finalize,
+  type Random,
+} from './voprf.ts';
 
 export interface FieldEpochName {
   readonly custodian: string;
@@ -25,6 +32,8 @@ export interface FieldEpochName {
 /** A batch of one (custodian, field, epoch) to be evaluated; `elements` has a padded count. */
 export interface EvaluationRequest extends FieldEpochName {
   readonly elements: readonly Uint8Array[];
+  /** 16 public bytes that with the client key give the blinding scalars again; keep them with the entry for audits. */
+  readonly salt: Uint8Array;
 }
 
 /** An answer, or why this one could not be had. */
@@ -69,6 +78,8 @@ interface HeldField {
 /** Cached secrets of one field and epoch; beyond it the oldest go. */
 const SECRETS_MAX = 50_000;
 
+const SALT_BYTES = 16;
+
 const nameOf = ({ custodian, field, epoch }: FieldEpochName): string => `${custodian}/${field}/${epoch}`;
 
 interface Need extends FieldEpochName {
@@ -83,7 +94,7 @@ export class FederatedSearch {
   readonly #clientKey: Uint8Array;
   readonly #held = new Map<string, HeldField>();
 
-  /** `clientKey`: 32 bytes that stay on the device. */
+  /** `clientKey`: 32 secret bytes that stay on the device, across sessions: decoys and answers to audits hang on it. */
   constructor(ports: FederationPorts, registry: FieldRegistry, clientKey: Uint8Array, random: Random) {
     this.#ports = ports;
     this.#registry = registry;
@@ -160,6 +171,7 @@ export class FederatedSearch {
         epochs.set(field, (epochs.get(field) ?? new Set()).add(epoch));
       }
     }
+    this.#forget(custodian, epochs);
     const needs = new Map<string, { name: FieldEpochName; keywords: Uint8Array[] }>();
     for (const { field, bytes } of plan.keywords) {
       for (const epoch of epochs.get(field) ?? []) {
@@ -171,6 +183,16 @@ export class FederatedSearch {
       }
     }
     return [...needs.values()].map(({ name, keywords }) => ({ ...name, keywords }));
+  }
+
+  /** Drops what belongs to epochs that no segment of the custodian uses any more. */
+  #forget(custodian: string, live: ReadonlyMap<string, ReadonlySet<number>>): void {
+    const names = new Set(
+      [...live].flatMap(([field, epochs]) => [...epochs].map((epoch) => nameOf({ custodian, field, epoch }))),
+    );
+    for (const name of this.#held.keys()) {
+      if (name.startsWith(`${custodian}/`) && !names.has(name)) this.#held.delete(name);
+    }
   }
 
   async #openFields(
@@ -191,21 +213,25 @@ export class FederatedSearch {
     needs: readonly Need[],
     fail: (custodian: string, error: unknown) => void,
   ): Promise<number> {
-    const batches: { need: Need; batch: BlindedBatch; keywords: readonly Uint8Array[] }[] = [];
+    const batches: { need: Need; batch: BlindedBatch; keywords: readonly Uint8Array[]; salt: Uint8Array }[] =
+      [];
     for (const need of needs) {
       for (let i = 0; i < need.keywords.length; i += OPRF_BATCH_MAX) {
         const keywords = need.keywords.slice(i, i + OPRF_BATCH_MAX);
-        batches.push({ need, keywords, batch: blindKeywords(keywords, this.#random) });
+        const salt = this.#random(SALT_BYTES);
+        const batch = blindKeywords(keywords, auditableRandom(this.#clientKey, salt));
+        batches.push({ need, keywords, batch, salt });
       }
     }
     if (batches.length === 0) return 0;
     shuffle(batches, this.#random);
     const outcomes = await this.#ports.evaluate(
-      batches.map(({ need: { custodian, field, epoch }, batch }) => ({
+      batches.map(({ need: { custodian, field, epoch }, batch, salt }) => ({
         custodian,
         field,
         epoch,
         elements: batch.elements,
+        salt,
       })),
     );
     let evaluated = 0;

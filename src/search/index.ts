@@ -98,6 +98,7 @@ export { type FieldEpoch, type SegmentMeta, segmentShape, verifySegmentFile } fr
 export {
   type AuditOpening,
   auditableRandom,
+  auditOpening,
   type BlindedBatch,
   type BlindedInput,
   blindKeywords,

@@ -164,6 +164,23 @@ export interface AuditOpening {
   readonly index: number;
 }
 
+/**
+ * The opening of element `index` of a batch that was blinded with `auditableRandom(deviceSecret, nonce)`. Whether
+ * `keyword` is the one that stood there is for `verifyAuditOpening` to say.
+ */
+export function auditOpening(
+  deviceSecret: Uint8Array,
+  nonce: Uint8Array,
+  keyword: Uint8Array,
+  index: number,
+): AuditOpening {
+  paddedCount(index + 1);
+  const random = auditableRandom(deviceSecret, nonce);
+  const draw = () => voprf.blind(keyword, (length) => copy(random(length ?? 64))).blind;
+  for (let before = 0; before < index; before++) draw();
+  return { keyword, blind: draw(), index };
+}
+
 /** Whether `opening` explains element `index` of the entry that holds `entryHash`. Never throws. */
 export function verifyAuditOpening(
   entryHash: Uint8Array,

@@ -4,13 +4,17 @@ import { utf8 } from '../../src/codec/bytes.ts';
 import { CodedError } from '../../src/codec/errors.ts';
 import { sha256 } from '../../src/codec/hash.ts';
 import {
+  auditOpening,
   type Evaluation,
   type EvaluationRequest,
+  encodeKeyword,
   FederatedSearch,
   type FederationPorts,
   type FieldEpochName,
+  hashBlinded,
   type Outcome,
   suppressedCount,
+  verifyAuditOpening,
 } from '../../src/search/index.ts';
 import {
   CLIENT_KEY,
@@ -124,6 +128,31 @@ describe('a federated query', () => {
     const result = await search(ports).query({ query: 'author:a', unit: 'record', custodians: ['mercy'] });
     expect(numbers(result)).toEqual({ mercy: [0, 2, 3] });
     expect(result.evaluated).toBe(4);
+  });
+
+  test('can be opened for an audit: keyword and scalar from client key and salt', async () => {
+    const ports = new Ports(await both());
+    await search(ports).query({ ...asked, query: 'author:a' });
+    const keyword = encodeKeyword({ field: 'author', type: 'reference', value: 'a' });
+    const other = encodeKeyword({ field: 'author', type: 'reference', value: 'b' });
+    for (const { elements, salt } of ports.requests[0]) {
+      const entry = hashBlinded(elements);
+      expect(verifyAuditOpening(entry, elements, auditOpening(CLIENT_KEY, salt, keyword, 0))).toBe(true);
+      expect(verifyAuditOpening(entry, elements, auditOpening(CLIENT_KEY, salt, other, 0))).toBe(false);
+    }
+  });
+
+  test('forgets the secrets of an epoch that no segment uses any more', async () => {
+    const [mercy] = await both();
+    const ports = new Ports([mercy]);
+    const one = search(ports);
+    const query = { query: 'author:a', unit: 'record', custodians: ['mercy'] } as const;
+    await one.query(query);
+    mercy.addKeys(fieldKeys('mercy', 2, KINDS));
+    await mercy.mergeAll();
+    expect((await one.query(query)).evaluated).toBe(2);
+    expect(ports.opened).toBe(2);
+    expect((await one.query(query)).evaluated).toBe(0);
   });
 
   test('of more than 32 keywords goes in several batches', async () => {

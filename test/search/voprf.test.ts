@@ -6,6 +6,7 @@ import { describe, expect, test } from 'vitest';
 import { equalBytes, fromHex, toHex, utf8 } from '../../src/codec/bytes.ts';
 import {
   auditableRandom,
+  auditOpening,
   blindKeywords,
   deriveFieldKeyPair,
   encodeKeyword,
@@ -184,6 +185,7 @@ describe('an audit', () => {
     again.inputs.slice(0, 2).forEach(({ blind }, index) => {
       const opened = index === 0 ? keyword('E11.9') : keyword('I10');
       expect(verifyAuditOpening(entry, batch.elements, { keyword: opened, blind, index })).toBe(true);
+      expect(auditOpening(secret, nonce, opened, index)).toEqual({ keyword: opened, blind, index });
     });
   });
 
