@@ -1,16 +1,15 @@
 /** Storage: what other parts of a node may use. Node only; nothing here runs in a browser. */
 
 export {
-  type BackupSource,
   type BackupSummary,
   backup,
   expireBackups,
-  plainFile,
   restore,
   verifyBackup,
 } from './backup/backup.ts';
 export { openRepository, type Repository } from './backup/repository.ts';
 export { clearRestoredMark, type RestoredMark, restoredMark } from './backup/restored-mark.ts';
+export { type BackupSource, plainFile, stoppedDirectory } from './backup/sources.ts';
 export { STORAGE_ERRORS, type StorageErrorCode } from './errors.ts';
 export { handleIpfsRequest, type IpfsRequest, type IpfsResponse } from './exchange/gateway.ts';
 export { type BlockPeer, fetchFromPeers, replicasFor } from './exchange/peers.ts';

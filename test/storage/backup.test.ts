@@ -19,6 +19,7 @@ import {
   type Repository,
   restore,
   restoredMark,
+  stoppedDirectory,
   verifyBackup,
 } from '../../src/storage/index.ts';
 import {
@@ -124,6 +125,28 @@ describe('backup and restore of a node', () => {
     const old = await openNode(join(base, 'old'));
     expect(await old.payloads.has(first.cid)).toBe(true);
     expect(await old.payloads.has(second.cid)).toBe(false);
+  });
+
+  test('a stopped node is backed up by its directory, a running one is refused', async () => {
+    const base = temporaryDirectory();
+    const node = await openNode(join(base, 'node'));
+    const stored = await node.payloads.put(seededBytes('object', 2 * CHUNK_BYTES));
+    await node.headers.put(headerHash(header(1)), header(1));
+    const sources = [
+      ...['state', 'headers', 'keystore'].map((path) => stoppedDirectory(path, join(base, 'node', path))),
+      stoppedDirectory('payloads', join(base, 'node', 'payloads'), 'files'),
+    ];
+    const repository = await openRepo(join(base, 'repository'));
+    const staging = join(base, 'staging');
+    expect(await codeOf(backup(sources, repository, staging, 1000))).toBe('storage.already_open');
+    for (const store of [node.env, node.headers, node.keystore, node.payloads]) await store.close();
+    const one = await backup(sources, repository, staging, 1000);
+    expect((await backup(sources, repository, staging, 2000)).newBytes).toBe(0);
+    await restore(repository, join(base, 'restored'), 3000);
+    const again = await openNode(join(base, 'restored'));
+    expect(one.bytes).toBeGreaterThan(2 * CHUNK_BYTES);
+    expectSame(await collectBytes(again.payloads.get(stored.cid)), seededBytes('object', 2 * CHUNK_BYTES));
+    expectSame(await again.headers.get(headerHash(header(1))), header(1));
   });
 
   test('nothing of the node is readable in the repository', async () => {

@@ -8,7 +8,7 @@
  * their keys, so erasure is complete only when the backups made before it have expired (within 30 days).
  */
 import { existsSync, readdirSync } from 'node:fs';
-import { copyFile, type FileHandle, mkdir, open, readdir, rm } from 'node:fs/promises';
+import { type FileHandle, mkdir, open, readdir, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { toHex } from '../../codec/bytes.ts';
 import { decodeCbor, encodeCbor } from '../../codec/cbor.ts';
@@ -17,20 +17,11 @@ import { flush } from '../durable-files.ts';
 import { storageError } from '../errors.ts';
 import { BACKUP_CHUNK_BYTES, type Repository } from './repository.ts';
 import { setRestoredMark } from './restored-mark.ts';
+import type { BackupSource } from './sources.ts';
 
 /** Chunk names in one row of the table, so that a row stays within a frame. */
 const NAMES_A_ROW = 4096;
 const SEGMENT_FORM = /^[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}$/;
-
-/** Something of a node that can be copied while it is in use. */
-export interface BackupSource {
-  /** Its place below the data directory, segments of letters, digits, `.`, `_`, `-`. */
-  readonly path: string;
-  /** Puts a consistent copy into the directory `dir`, which exists and is empty. */
-  copyTo(dir: string): Promise<void>;
-  /** Directory below which a file never changes under its name, so that a later backup need not read it again. */
-  readonly immutable?: string;
-}
 
 export interface BackupSummary {
   readonly snapshot: string;
@@ -46,12 +37,6 @@ interface TableRow {
   readonly offset: number;
   readonly names: readonly Uint8Array[];
   readonly bytes: number;
-}
-
-/** A source that is one plain file, such as a configuration; `path` includes its name. */
-export function plainFile(path: string, from: string): BackupSource {
-  const name = path.split('/').at(-1) ?? path;
-  return { path: dirname(path), copyTo: (dir) => copyFile(from, join(dir, name)) };
 }
 
 /**

@@ -10,7 +10,8 @@ import { linkSync, mkdirSync, readFileSync, realpathSync, renameSync, rmSync, wr
 import { join } from 'node:path';
 import { errnoOf, storageError } from '../errors.ts';
 
-const LOCK_FILE = 'owner.lock';
+/** Name of the lock file in a held directory. */
+export const LOCK_FILE = 'owner.lock';
 
 /** Directories that this thread holds. */
 const heldHere = new Set<string>();
