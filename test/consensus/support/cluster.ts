@@ -11,6 +11,7 @@ import {
   type PeerId,
   type Submitted,
   type Timing,
+  type Transport,
   type ValidatorKey,
   validatorKey,
   type Wal,
@@ -41,7 +42,12 @@ export class Cluster {
 
   constructor(
     n: number,
-    options: { timing?: Partial<Timing>; wal?: (i: number) => Wal; batch?: BatchLimits } = {},
+    options: {
+      timing?: Partial<Timing>;
+      wal?: (i: number) => Wal;
+      batch?: BatchLimits;
+      transport?: (i: number) => Transport;
+    } = {},
   ) {
     const keys = Array.from({ length: n }, (_, i) => validatorKey(seeded(`validator ${i}`)));
     this.#timing = { ...FAST, ...options.timing };
@@ -52,11 +58,23 @@ export class Cluster {
       validators: keys.map((key) => key.publicKey),
     };
     this.members = keys.map((key, i) =>
-      this.#member(key, new SimApplication(), options.wal?.(i) ?? new MemoryWal(), []),
+      this.#member(
+        key,
+        new SimApplication(),
+        options.wal?.(i) ?? new MemoryWal(),
+        [],
+        options.transport?.(i),
+      ),
     );
   }
 
-  #member(key: ValidatorKey, application: SimApplication, wal: Wal, events: NodeEvent[]): Member {
+  #member(
+    key: ValidatorKey,
+    application: SimApplication,
+    wal: Wal,
+    events: NodeEvent[],
+    transport?: Transport,
+  ): Member {
     const id = Buffer.from(key.publicKey).toString('hex');
     let draws = 0;
     const node = new PbftNode({
@@ -65,7 +83,7 @@ export class Cluster {
       application,
       blocks: application,
       wal,
-      transport: this.network.endpoint(id),
+      transport: transport ?? this.network.endpoint(id),
       random: (count) => seeded(`${id} ${draws++} ${events.length}`).subarray(0, count),
       now: () => performance.now(),
       clock: () => Date.now(),
