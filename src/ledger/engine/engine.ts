@@ -8,35 +8,23 @@
  * cosigns and decides nothing more.
  */
 import { equalBytes, fromHex, fromUtf8, toHex, utf8 } from '../../codec/bytes.ts';
-import { decodeCbor, encodeCbor } from '../../codec/cbor.ts';
+import { decodeCbor } from '../../codec/cbor.ts';
 import { CodedError } from '../../codec/errors.ts';
-import type { Signer } from '../../codec/signature.ts';
-import {
-  type Checkpoint,
-  checkpointOrigin,
-  parseCheckpoint,
-  type ValidatorSet,
-} from '../checkpoint/index.ts';
-import { EXPIRY_AHEAD_MS_MAX } from '../entries/bounds.ts';
-import { decodeGenesis } from '../entries/members.ts';
+import { type Checkpoint, checkpointOrigin, type ValidatorSet } from '../checkpoint/index.ts';
 import type { ParsedRequest, Transaction } from '../entries/transaction.ts';
 import { LogTree } from '../log/index.ts';
 import {
   type AppliedLeaf,
-  applyGenesis,
   type ChainState,
-  type Culprit,
-  checkEnvelope,
-  checkTransaction,
   type MachineHost,
-  Overlay,
   STATE,
   type StateKey,
   type StateView,
 } from '../machine/index.ts';
-import type { KvOp, KvStore } from '../ports.ts';
-import { proveState, STATE_TABLE, type StateProof, updateState } from '../state-tree/index.ts';
+import type { KvStore } from '../ports.ts';
+import { STATE_TABLE } from '../state-tree/index.ts';
 import type { Receipt } from '../verify/receipt.ts';
+import { Admission } from './admission.ts';
 import type {
   AdmittedRequest,
   DecidedBlock,
@@ -53,70 +41,16 @@ import {
   batchProblem,
   type Execution,
   type ExecutionBase,
-  encodeChanges,
   executionName,
-  idOf,
-  leafOps,
   runBlock,
   settleBlock,
 } from './execution.ts';
-import { ParsedRequests } from './requests.ts';
+import { readTip, type StoredTip, tipOp, writeGenesis } from './founding.ts';
+import type { AppliedBlock, Head, LedgerOptions, ProvenValue, TransactionResult } from './options.ts';
+import { Receipts } from './receipts.ts';
 import { VerifiedSignatures } from './signatures.ts';
-import { META_CHECKPOINT, META_TABLE, META_TIP, NOTHING, REFERENCE_TABLE, referenceKey } from './tables.ts';
+import { consensusChanges } from './validator-changes.ts';
 import { Waiters } from './waiters.ts';
-
-export interface LedgerOptions {
-  readonly store: KvStore;
-  /** Signed genesis (`encodeGenesis`); needed when the store is empty, compared with what it holds otherwise. */
-  readonly genesis?: Uint8Array;
-  /** This member's validator key, to cosign checkpoints; an observer has none. */
-  readonly cosign?: { readonly member: string; readonly signer: Signer };
-  /** Verified signatures, shared by members of one process. */
-  readonly signatures?: VerifiedSignatures;
-  /** What a pair of contradicting consensus messages proves; without it Evidence is refused. */
-  readonly culpritOf?: (evidence: Uint8Array, chainId: string) => Culprit | undefined;
-  /** A listener threw; the block is applied all the same. */
-  readonly onListenerError: (error: unknown) => void;
-}
-
-/** What is known of the last applied block. */
-export interface Head {
-  readonly height: number;
-  /** Block time in milliseconds. */
-  readonly time: number;
-  /** Entries in the log. */
-  readonly size: number;
-  readonly stateRoot: Uint8Array;
-  readonly logRoot: Uint8Array;
-}
-
-/** An applied block, as listeners get it. */
-export interface AppliedBlock {
-  readonly height: number;
-  readonly time: number;
-  readonly entries: readonly CommittedEntry[];
-}
-
-/** What became of a transaction. */
-export type TransactionResult =
-  | { readonly ok: true; readonly entries: readonly CommittedEntry[] }
-  | { readonly ok: false; readonly code: string; readonly message: string };
-
-/** A state value (canonical dag-cbor, null when absent), its proof, and a cosigned checkpoint of the same state. */
-export interface ProvenValue {
-  readonly value: Uint8Array | null;
-  readonly proof: StateProof;
-  readonly checkpoint: string;
-}
-
-interface StoredTip {
-  readonly height: number;
-  readonly time: number;
-  readonly size: number;
-  readonly stateRoot: Uint8Array;
-  readonly logRoot: Uint8Array;
-  readonly resume: Uint8Array;
-}
 
 /** An execution with the requests that it ran. */
 interface Executed {
@@ -125,16 +59,8 @@ interface Executed {
   readonly requests: readonly ParsedRequest[];
 }
 
-/** Refusals remembered for `resultOf`. */
-const REFUSED_KEPT_MAX = 4096;
-/** Cosigned checkpoints kept by height, for state proofs that wait for theirs. */
-const COSIGNED_KEPT = 64;
-/** Blocks after which a waiting request is put to the rules again. */
-const RECHECK_HEIGHTS = 8;
 /** Executions kept: the proposal of the open height, and one that a prepared lock may bring back. */
 const EXECUTIONS_KEPT = 2;
-/** State proofs at successive heights, while a cosigned one is waited for. */
-const PROOFS_PENDING_MAX = 8;
 
 export class LedgerEngine {
   readonly chainId: string;
@@ -144,16 +70,14 @@ export class LedgerEngine {
   readonly #store: KvStore;
   readonly #state: CommittedState;
   readonly #host: MachineHost;
-  readonly #requests = new ParsedRequests();
+  readonly #admission: Admission;
   readonly #entries: EntryQueries;
+  readonly #receipts: Receipts;
   readonly #cosignatures: Cosignatures;
   readonly #onListenerError: (error: unknown) => void;
   readonly #listeners = new Set<(block: AppliedBlock) => void>();
   readonly #waiters = new Waiters();
   readonly #executions = new Map<string, Executed>();
-  readonly #refused = new Map<string, { readonly code: string; readonly message: string }>();
-  readonly #cosigned = new Map<number, CosignedCheckpoint>();
-  #latest: CosignedCheckpoint | undefined;
   #tree: LogTree;
   #tip: StoredTip;
   #writing = false;
@@ -167,14 +91,15 @@ export class LedgerEngine {
     this.#tip = tip;
     this.#tree = LogTree.open(options.store);
     this.#entries = new EntryQueries(options.store);
+    this.#receipts = new Receipts(options.store);
     this.#host = hostOf(options);
+    const wake = (): void => this.#waiters.wake();
+    this.#admission = new Admission(state, this.#host, () => this.#tip, wake);
     this.#onListenerError = options.onListenerError;
-    this.#cosignatures = new Cosignatures(options.cosign, (cosigned) => this.#onQuorum(cosigned));
-    const stored = options.store.get(META_TABLE, META_CHECKPOINT);
-    if (stored !== undefined) {
-      const text = fromUtf8(stored);
-      this.#latest = { text, checkpoint: parseCheckpoint(text).checkpoint };
-    }
+    this.#cosignatures = new Cosignatures(options.cosign, (cosigned) => {
+      this.#receipts.add(cosigned);
+      wake();
+    });
     // Cosignatures of the last block may still be on their way when a node restarts.
     if (tip.height > 0) this.#cosignatures.applied(this.#checkpointOf(tip), this.#validatorSet());
   }
@@ -185,7 +110,7 @@ export class LedgerEngine {
    */
   static async open(options: LedgerOptions): Promise<LedgerEngine> {
     const { store, genesis } = options;
-    if (store.get(META_TABLE, META_TIP) === undefined) {
+    if (readTip(store) === undefined) {
       if (genesis === undefined) {
         throw new CodedError('ledger.no_genesis', 'the store is empty: give the signed genesis');
       }
@@ -193,11 +118,11 @@ export class LedgerEngine {
     }
     const state = new CommittedState(store);
     const chain = state.get(STATE.chain);
-    const tip = store.get(META_TABLE, META_TIP);
+    const tip = readTip(store);
     if (chain === undefined || tip === undefined) {
       throw new CodedError('ledger.damaged', 'the store has no chain state; restore the node');
     }
-    const engine = new LedgerEngine(options, chain.chainId, state, decodeCbor(tip) as StoredTip);
+    const engine = new LedgerEngine(options, chain.chainId, state, tip);
     const first = engine.entryAt(0);
     if (genesis !== undefined && (first === undefined || !equalBytes(first.leaf.tx, genesis))) {
       throw new CodedError('ledger.other_genesis', 'the store holds the ledger of another genesis');
@@ -212,40 +137,14 @@ export class LedgerEngine {
    * request that depends on another one is sent after that one is committed.
    */
   async check(bytes: Uint8Array): Promise<AdmittedRequest> {
-    const request = this.#requests.parse(bytes);
-    this.#dryRun(request);
-    return {
-      id: request.id,
-      client: request.subject,
-      nonce: request.nonce,
-      expiresAt: request.transaction.expiresAt,
-      request,
-      checkedAt: this.#tip.height,
-    };
+    // A block that is just being written may be the one that the request builds on.
+    if (this.#writing) await this.#settled();
+    return this.#admission.admit(bytes);
   }
 
-  /**
-   * Whether the request may stand in a block of `blockTime` on top of the applied state. The rules themselves are
-   * asked again after some blocks, so that a request which another one has made impossible leaves every pool.
-   */
+  /** Whether the request may stand in a block of `blockTime` on top of the applied state. */
   stillValid(info: RequestInfo & Partial<AdmittedRequest>, blockTime: number): boolean {
-    const { request } = info;
-    if (request === undefined) {
-      return info.expiresAt > blockTime && this.state.get(STATE.nonce(info.client, info.nonce)) === undefined;
-    }
-    try {
-      checkEnvelope(this.state, this.#chain(), request, blockTime);
-      const subject = this.state.get(STATE.subject(info.client));
-      if (subject === undefined || subject.revoked) return false;
-      if (this.#tip.height - (info.checkedAt ?? 0) < RECHECK_HEIGHTS) return true;
-      this.#dryRun(request);
-      (info as AdmittedRequest).checkedAt = this.#tip.height;
-      return true;
-    } catch (error) {
-      if (!(error instanceof CodedError)) throw error;
-      if (error.code !== 'tx.duplicate') this.#remember(idOf(request), error);
-      return false;
-    }
+    return this.#admission.stillValid(info, blockTime);
   }
 
   /** Executes a batch on an overlay. The result names the first request that is refused. */
@@ -348,21 +247,8 @@ export class LedgerEngine {
 
   /** A value or its absence, proved against a checkpoint with a quorum. Waits for that quorum. */
   async getWithProof(key: string, signal?: AbortSignal): Promise<ProvenValue> {
-    const bytes = utf8(key);
-    const pending: { height: number; value: Uint8Array | null; proof: StateProof }[] = [];
-    return this.#waiters.until(() => {
-      const { height } = this.#tip;
-      const isNew = pending.at(-1)?.height !== height && !this.#writing;
-      if (isNew && pending.length < PROOFS_PENDING_MAX) {
-        const value = this.#store.get(STATE_TABLE, bytes) ?? null;
-        pending.push({ height, value, proof: proveState(this.#store, bytes) });
-      }
-      for (const { height: at, value, proof } of pending) {
-        const cosigned = this.#cosigned.get(at);
-        if (cosigned !== undefined) return { value, proof, checkpoint: cosigned.text };
-      }
-      return undefined;
-    }, signal);
+    const prove = this.#receipts.prover(utf8(key));
+    return this.#waiters.until(() => prove(this.#writing ? undefined : this.#tip.height), signal);
   }
 
   /** The entry with this id (hexadecimal), if it is applied. */
@@ -394,7 +280,7 @@ export class LedgerEngine {
 
   /** The latest checkpoint that a quorum cosigned; undefined until there is one. */
   checkpoint(): CosignedCheckpoint | undefined {
-    return this.#latest;
+    return this.#receipts.latest;
   }
 
   /** Hashes from entry `index` to the root of the first `size`. Throws `log.out_of_range`. */
@@ -414,13 +300,10 @@ export class LedgerEngine {
 
   /** The entry's receipt under the latest cosigned checkpoint; undefined until one covers it. */
   receipt(id: string): Receipt | undefined {
-    const index = this.#entries.indexOf(fromHex(id, 32), this.#tip.size);
-    const latest = this.#latest;
-    if (index === undefined || latest === undefined || index >= latest.checkpoint.size) return undefined;
-    const entry = this.#entries.at(index);
-    if (entry === undefined) return undefined;
-    const proof = this.#tree.inclusionProof(index, latest.checkpoint.size);
-    return { entry: entry.bytes, index, proof, checkpoint: latest.text };
+    // Many wait for receipts at once: an entry is read when it is covered, not before.
+    const index = this.#entries.indexOf(fromHex(id, 32), this.#receipts.latest?.checkpoint.size ?? 0);
+    const entry = index === undefined ? undefined : this.entryAt(index);
+    return entry === undefined ? undefined : this.#receipts.of(entry, this.#tree);
   }
 
   /** Waits until a quorum has cosigned a checkpoint that covers the entry. */
@@ -439,7 +322,7 @@ export class LedgerEngine {
       }
       return { ok: true, entries };
     }
-    const refused = this.#refused.get(transactionId);
+    const refused = this.#admission.refusalOf(transactionId);
     return refused === undefined ? undefined : { ok: false, ...refused };
   }
 
@@ -457,9 +340,7 @@ export class LedgerEngine {
   /** Ends every wait; writes the latest cosigned checkpoint. */
   async close(): Promise<void> {
     this.#waiters.close(new CodedError('ledger.closed', 'the ledger is closed'));
-    if (this.#latest !== undefined) {
-      await this.#store.write([{ table: META_TABLE, key: META_CHECKPOINT, value: utf8(this.#latest.text) }]);
-    }
+    await this.#store.write(this.#receipts.ops);
   }
 
   // ---- inside ------------------------------------------------------------------------------------------------
@@ -475,16 +356,6 @@ export class LedgerEngine {
     return { store: this.#store, view: this.#state, tree: this.#tree, host: this.#host };
   }
 
-  /** Puts the request to the rules on a throw-away overlay; throws what it would be refused with. */
-  #dryRun(request: ParsedRequest): void {
-    const { height, time, size } = this.#tip;
-    // An idle chain's last block may be half a minute old: whether the end lies too far ahead, the block decides.
-    const { expiresAt } = request.transaction;
-    const at = Math.max(time + 1, expiresAt - EXPIRY_AHEAD_MS_MAX);
-    const block = { height: height + 1, time: expiresAt > time ? at : time + 1, firstIndex: size };
-    checkTransaction(this.#state, request, block, this.#host);
-  }
-
   #execute(
     height: number,
     time: number,
@@ -495,7 +366,7 @@ export class LedgerEngine {
     const requests: ParsedRequest[] = [];
     for (const [offending, bytes] of batch.entries()) {
       try {
-        requests.push(this.#requests.parse(bytes));
+        requests.push(this.#admission.parse(bytes));
       } catch (error) {
         if (!(error instanceof CodedError)) throw error;
         return { ok: false, reason: error.code, offending };
@@ -506,7 +377,7 @@ export class LedgerEngine {
     const offending = outcome.outcomes.findIndex(({ ok }) => !ok);
     const refused = outcome.outcomes[offending];
     if (refused?.ok === false) {
-      if (refused.code !== 'tx.duplicate') this.#remember(idOf(requests[offending]), refused);
+      this.#admission.refuse(requests[offending], refused);
       return { ok: false, reason: refused.code, offending };
     }
     return { ok: true, execution: settleBlock(base, time, outcome, requests), requests };
@@ -547,14 +418,13 @@ export class LedgerEngine {
       logRoot,
       resume: block.resume,
     };
-    const ops: KvOp[] = [
+    const hash = fromHex(block.headerHash, 32);
+    const ops = [
       ...execution.ops,
-      ...blockOps(block, fromHex(block.headerHash, 32), requests, this.#tree.size, outcome.leaves.length),
-      { table: META_TABLE, key: META_TIP, value: encodeCbor(tip) },
+      ...blockOps(block, hash, requests, this.#tree.size, outcome.leaves.length),
+      ...this.#receipts.ops,
+      tipOp(tip),
     ];
-    if (this.#latest !== undefined) {
-      ops.push({ table: META_TABLE, key: META_CHECKPOINT, value: utf8(this.#latest.text) });
-    }
     this.#state.freeze(outcome.changes);
     this.#writing = true;
     try {
@@ -604,20 +474,6 @@ export class LedgerEngine {
     return { epoch, validators: this.state.get(STATE.validators(epoch))?.validators ?? [] };
   }
 
-  #onQuorum(cosigned: CosignedCheckpoint): void {
-    const { height } = cosigned.checkpoint;
-    this.#cosigned.set(height, cosigned);
-    this.#cosigned.delete(height - COSIGNED_KEPT);
-    if (this.#latest === undefined || this.#latest.checkpoint.height < height) this.#latest = cosigned;
-    this.#waiters.wake();
-  }
-
-  #remember(id: string, { code, message }: { readonly code: string; readonly message: string }): void {
-    if (this.#refused.size >= REFUSED_KEPT_MAX) this.#refused.clear();
-    this.#refused.set(id, { code, message });
-    this.#waiters.wake();
-  }
-
   async #settled(): Promise<void> {
     await this.#waiters.until(() => (this.#writing ? undefined : true));
   }
@@ -633,54 +489,6 @@ function hostOf(options: LedgerOptions): MachineHost {
     verifies: (key, message, signature) => signatures.verify(key, message, signature),
     culpritOf: options.culpritOf ?? (() => undefined),
   };
-}
-
-/** What a block changes for the ordering engine: the set that votes two heights on, and who may not lead. */
-function consensusChanges(
-  before: StateView,
-  changes: readonly (readonly [string, unknown])[],
-): { nextValidators?: readonly Uint8Array[]; barred?: readonly Uint8Array[] } {
-  const isChanged = changes.some(([key]) => key.startsWith('eligibility/') || key.startsWith('validators/'));
-  if (!isChanged) return {};
-  const after = new Overlay(before);
-  for (const [key, value] of changes) after.set(key as StateKey<unknown>, value);
-  const epoch = after.get(STATE.chain)?.validatorEpoch ?? 0;
-  const isScheduled = changes.some(([key]) => key === STATE.validators(epoch + 1));
-  const next = after.get(STATE.validators(epoch + 1)) ?? after.get(STATE.validators(epoch));
-  const barred = (after.get(STATE.members) ?? [])
-    .map((member) => ({
-      since: after.get(STATE.eligibility(member))?.since,
-      key: after.get(STATE.member(member)),
-    }))
-    .filter(({ since, key }) => since !== undefined && key !== undefined)
-    .sort((a, b) => (a.since ?? 0) - (b.since ?? 0))
-    .flatMap(({ key }) => (key === undefined ? [] : [key.validatorKey]));
-  return {
-    ...(isScheduled && next !== undefined ? { nextValidators: next.validators.map(({ key }) => key) } : {}),
-    barred,
-  };
-}
-
-async function writeGenesis(store: KvStore, genesis: Uint8Array, host: MachineHost): Promise<void> {
-  const outcome = applyGenesis(genesis, host);
-  const state = updateState(store, encodeChanges(outcome.changes));
-  const log = LogTree.open(store).append(outcome.leaves.map(({ id }) => id));
-  const { time } = decodeGenesis(genesis).decoded;
-  const tip: StoredTip = {
-    height: 0,
-    time,
-    size: log.size,
-    stateRoot: state.root,
-    logRoot: log.root,
-    resume: NOTHING,
-  };
-  await store.write([
-    ...state.ops,
-    ...log.ops,
-    ...leafOps(outcome.leaves, 0),
-    { table: REFERENCE_TABLE, key: referenceKey({ by: 'kind', id: 'Genesis' }, 0), value: NOTHING },
-    { table: META_TABLE, key: META_TIP, value: encodeCbor(tip) },
-  ]);
 }
 
 /** The first key after all keys with `prefix`. */

@@ -2,7 +2,7 @@
  * One block, executed but not written: its leaves, its roots, and the operations that a commit will write. Bounds
  * are checked first, so that the worst block that is executed at all takes a known time (ledger-security 10).
  */
-import { toHex, u64be, utf8 } from '../../codec/bytes.ts';
+import { u64be, utf8 } from '../../codec/bytes.ts';
 import { encodeCbor } from '../../codec/cbor.ts';
 import type { ParsedRequest } from '../entries/transaction.ts';
 import type { LogTree } from '../log/index.ts';
@@ -154,9 +154,4 @@ function* requestOps(
 /** Names an execution: the same place and the same batch give the same result. */
 export function executionName(height: number, time: number, proposer: number, batchHash: string): string {
   return `${height}/${time}/${proposer}/${batchHash}`;
-}
-
-/** Hexadecimal transaction id. */
-export function idOf(request: ParsedRequest): string {
-  return toHex(request.id);
 }

@@ -10,14 +10,7 @@ export type {
 } from './application.ts';
 export type { CommittedBlock } from './blocks.ts';
 export type { CosignedCheckpoint } from './cosignatures.ts';
-export {
-  type AppliedBlock,
-  type Head,
-  LedgerEngine,
-  type LedgerOptions,
-  type ProvenValue,
-  type TransactionResult,
-} from './engine.ts';
+export { LedgerEngine } from './engine.ts';
 export {
   type CommittedEntry,
   type EntryFilter,
@@ -26,5 +19,6 @@ export {
   type TransactionEntry,
 } from './entry-queries.ts';
 export { BLOCK_BYTES_MAX, BLOCK_TRANSACTIONS_MAX } from './execution.ts';
+export type { AppliedBlock, Head, LedgerOptions, ProvenValue, TransactionResult } from './options.ts';
 export { MachineReplay } from './replay.ts';
 export { VerifiedSignatures } from './signatures.ts';

@@ -46,8 +46,9 @@ export interface SignedTransaction {
 
 /** A request behind its decoder: the bytes, their meaning, and what is asked of them again and again. */
 export interface ParsedRequest extends SignedTransaction {
-  /** Transaction id, 32 bytes. */
+  /** Transaction id, 32 bytes, and in hexadecimal. */
   readonly id: Uint8Array;
+  readonly hex: string;
   readonly transaction: Transaction;
   /** The bytes under the signature. */
   readonly message: Uint8Array;
@@ -174,10 +175,12 @@ function cutRequest(bytes: Uint8Array): SignedTransaction | undefined {
 export function decodeRequest(bytes: Uint8Array): ParsedRequest {
   const { tx, sig } = cutRequest(bytes) ?? request(decodeCbor(bytes, REQUEST_BYTES_MAX), 'request');
   const transaction = decodeTransaction(tx);
+  const id = transactionId(tx);
   return {
     tx,
     sig,
-    id: transactionId(tx),
+    id,
+    hex: toHex(id),
     transaction,
     message: signedMessage(tx),
     subject: toHex(transaction.subject),
