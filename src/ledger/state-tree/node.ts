@@ -37,9 +37,6 @@ export type StateChild =
   | ({ readonly kind: 'leaf' } & StateLeaf)
   | { readonly kind: 'node'; readonly hash: Uint8Array };
 
-/** Sixteen places. */
-export type StateNode = readonly (StateChild | undefined)[];
-
 /** Filled and hashed within one call; never handed out. Larger strings take one of their own. */
 const scratch = new Uint8Array(4096);
 
@@ -82,60 +79,77 @@ export function nodePath(keyHash: Uint8Array, depth: number): Uint8Array {
   return path;
 }
 
-export function encodeNode(node: StateNode): Uint8Array {
-  let children = 0;
-  let leaves = 0;
-  let length = 4;
-  for (let i = 0; i < STATE_RADIX; i++) {
-    const child = node[i];
-    if (child === undefined) continue;
-    children |= 1 << i;
-    if (child.kind === 'leaf') leaves |= 1 << i;
-    length += child.kind === 'leaf' ? 2 * HASH : HASH;
-  }
-  const bytes = new Uint8Array(length);
-  bytes.set([children >> 8, children & 255, leaves >> 8, leaves & 255]);
-  let offset = 4;
-  for (const child of node) {
-    if (child === undefined) continue;
-    if (child.kind === 'leaf') {
-      bytes.set(child.keyHash, offset);
-      bytes.set(child.valueHash, offset + HASH);
-      offset += 2 * HASH;
-    } else {
-      bytes.set(child.hash, offset);
-      offset += HASH;
-    }
-  }
-  return bytes;
+/** Number of bits of a u16. */
+function bitsOf(map: number): number {
+  let count = 0;
+  for (let rest = map; rest !== 0; rest &= rest - 1) count++;
+  return count;
 }
 
-/** Reads a node; every byte must have its meaning. Throws `state.damaged`. */
-export function decodeNode(bytes: Uint8Array): (StateChild | undefined)[] {
-  const refuse = (): never => {
+const childrenOf = (node: Uint8Array): number => (node[0] << 8) | node[1];
+const leavesOf = (node: Uint8Array): number => (node[2] << 8) | node[3];
+
+/** Throws `state.damaged` unless the bytes are two bit maps and exactly the hashes that they announce. */
+export function checkNode(node: Uint8Array): Uint8Array {
+  const [children, leaves] = [childrenOf(node), leavesOf(node)];
+  const length = 4 + HASH * (bitsOf(children) + bitsOf(leaves));
+  if (node.length !== length || (leaves & ~children) !== 0) {
     throw new CodedError(
       'state.damaged',
       'expected a state tree node: two bit maps and the hashes they announce',
     );
-  };
-  if (bytes.length < 4) refuse();
-  const children = (bytes[0] << 8) | bytes[1];
-  const leaves = (bytes[2] << 8) | bytes[3];
-  if ((leaves & ~children) !== 0) refuse();
-  const node: (StateChild | undefined)[] = [];
-  let offset = 4;
-  for (let i = 0; i < STATE_RADIX; i++) {
-    if ((children & (1 << i)) === 0) continue;
-    const isLeaf = (leaves & (1 << i)) !== 0;
-    const end = offset + (isLeaf ? 2 * HASH : HASH);
-    if (end > bytes.length) refuse();
-    const first = bytes.subarray(offset, offset + HASH);
-    node[i] = isLeaf
-      ? { kind: 'leaf', keyHash: first, valueHash: bytes.subarray(offset + HASH, end) }
-      : { kind: 'node', hash: first };
-    offset = end;
   }
-  if (offset !== bytes.length) refuse();
-  node.length = STATE_RADIX;
   return node;
+}
+
+/** Where the child of `nibble` stands, or would stand. */
+function offsetOf(node: Uint8Array, nibble: number): number {
+  const below = (1 << nibble) - 1;
+  return 4 + HASH * (bitsOf(childrenOf(node) & below) + bitsOf(leavesOf(node) & below));
+}
+
+/** The child at `nibble` of a checked node; views into it. */
+export function childAt(node: Uint8Array, nibble: number): StateChild | undefined {
+  const bit = 1 << nibble;
+  if ((childrenOf(node) & bit) === 0) return undefined;
+  const at = offsetOf(node, nibble);
+  const first = node.subarray(at, at + HASH);
+  if ((leavesOf(node) & bit) === 0) return { kind: 'node', hash: first };
+  return { kind: 'leaf', keyHash: first, valueHash: node.subarray(at + HASH, at + 2 * HASH) };
+}
+
+/** Bytes of one child's hashes. */
+const sizeOf = (child: StateChild | undefined): number =>
+  child === undefined ? 0 : child.kind === 'leaf' ? 2 * HASH : HASH;
+
+/** `node` with another child, or none, at `nibble`; written into `node` itself when the length stays. */
+export function withChild(node: Uint8Array, nibble: number, child: StateChild | undefined): Uint8Array {
+  const at = offsetOf(node, nibble);
+  const before = sizeOf(childAt(node, nibble));
+  const after = sizeOf(child);
+  let out = node;
+  if (before !== after) {
+    out = new Uint8Array(node.length - before + after);
+    out.set(node.subarray(0, at));
+    out.set(node.subarray(at + before), at + after);
+    const bit = 1 << nibble;
+    const children = child === undefined ? childrenOf(node) & ~bit : childrenOf(node) | bit;
+    const leaves = child?.kind === 'leaf' ? leavesOf(node) | bit : leavesOf(node) & ~bit;
+    out.set([children >> 8, children & 255, leaves >> 8, leaves & 255]);
+  }
+  if (child?.kind === 'leaf') {
+    out.set(child.keyHash, at);
+    out.set(child.valueHash, at + HASH);
+  } else if (child !== undefined) {
+    out.set(child.hash, at);
+  }
+  return out;
+}
+
+/** The only child of a node that has one and no other, if that child is a leaf; `empty` for no child at all. */
+export function loneLeaf(node: Uint8Array): StateChild | 'empty' | undefined {
+  const [children, leaves] = [childrenOf(node), leavesOf(node)];
+  if (children === 0) return 'empty';
+  if (children !== leaves || bitsOf(children) !== 1) return undefined;
+  return childAt(node, Math.log2(children));
 }

@@ -10,13 +10,15 @@ import { decodeCbor, encodeCbor } from '../../codec/cbor.ts';
 import { CodedError } from '../../codec/errors.ts';
 import type { KvReader } from '../ports.ts';
 import {
-  decodeNode,
+  checkNode,
+  childAt,
   EMPTY_NODE,
   nibbleAt,
   nodePath,
   STATE_DEPTH_MAX,
   STATE_NODE_BYTES_MAX,
   STATE_NODE_TABLE,
+  type StateChild,
   stateKeyHash,
   stateNodeHash,
   stateValueHash,
@@ -40,7 +42,7 @@ export function proveState(reader: KvReader, key: Uint8Array): StateProof {
     if (bytes === undefined)
       throw new CodedError('state.damaged', `a state node of depth ${depth} is missing`);
     proof.push(new Uint8Array(bytes));
-    const child = decodeNode(bytes)[nibbleAt(keyHash, depth)];
+    const child = childAt(checkNode(bytes), nibbleAt(keyHash, depth));
     if (child === undefined || child.kind === 'leaf') return proof;
   }
   throw new CodedError('state.damaged', 'the state tree is deeper than its keys are long');
@@ -58,9 +60,9 @@ export function verifyStateProof(
   let expected = root;
   for (const [depth, bytes] of proof.entries()) {
     if (bytes.length > STATE_NODE_BYTES_MAX || !equalBytes(stateNodeHash(bytes), expected)) return false;
-    let child: ReturnType<typeof decodeNode>[number];
+    let child: StateChild | undefined;
     try {
-      child = decodeNode(bytes)[nibbleAt(keyHash, depth)];
+      child = childAt(checkNode(bytes), nibbleAt(keyHash, depth));
     } catch {
       return false;
     }

@@ -7,19 +7,20 @@ import { compareBytes, equalBytes } from '../../codec/bytes.ts';
 import { CodedError } from '../../codec/errors.ts';
 import type { KvOp, KvReader } from '../ports.ts';
 import {
-  decodeNode,
+  checkNode,
+  childAt,
   EMPTY_NODE,
-  encodeNode,
+  loneLeaf,
   nibbleAt,
   nodePath,
   STATE_DEPTH_MAX,
   STATE_NODE_TABLE,
-  STATE_RADIX,
   STATE_TABLE,
   type StateChild,
   stateKeyHash,
   stateNodeHash,
   stateValueHash,
+  withChild,
 } from './node.ts';
 
 /** Longest key; stores have smaller limits than memory. */
@@ -93,23 +94,25 @@ class Walk {
 
   root(changes: readonly Change[]): Uint8Array {
     const path = nodePath(new Uint8Array(), 0);
-    const children = decodeNode(this.#reader.get(STATE_NODE_TABLE, path) ?? EMPTY_NODE);
-    this.#apply(children, changes, 0);
-    const bytes = encodeNode(children);
+    const stored = this.#reader.get(STATE_NODE_TABLE, path);
+    const bytes = this.#apply(stored === undefined ? EMPTY_NODE : checkNode(stored), changes, 0);
     this.#ops.push({ table: STATE_NODE_TABLE, key: path, value: bytes });
     return stateNodeHash(bytes);
   }
 
-  /** Applies `changes` (sorted, all below this node) to the node's places. */
-  #apply(children: (StateChild | undefined)[], changes: readonly Change[], depth: number): void {
+  /** A copy of `node` after `changes` (sorted, all below it). */
+  #apply(node: Uint8Array, changes: readonly Change[], depth: number): Uint8Array {
+    let out: Uint8Array = new Uint8Array(node);
     let start = 0;
     while (start < changes.length) {
       const nibble = nibbleAt(changes[start].keyHash, depth);
       let end = start + 1;
       while (end < changes.length && nibbleAt(changes[end].keyHash, depth) === nibble) end++;
-      children[nibble] = this.#child(children[nibble], changes.slice(start, end), depth + 1);
+      const child = this.#child(childAt(node, nibble), changes.slice(start, end), depth + 1);
+      out = withChild(out, nibble, child);
       start = end;
     }
+    return out;
   }
 
   /** What stands at a place after `changes`. */
@@ -118,11 +121,10 @@ class Walk {
       const path = nodePath(changes[0].keyHash, depth);
       const bytes = this.#reader.get(STATE_NODE_TABLE, path);
       // A bent node is not looked for here: it gives a root that no quorum certifies, and the node stops.
-      if (bytes === undefined)
+      if (bytes === undefined) {
         throw new CodedError('state.damaged', `a state node of depth ${depth} is missing`);
-      const children = decodeNode(bytes);
-      this.#apply(children, changes, depth);
-      return this.#settle(children, path, true);
+      }
+      return this.#settle(this.#apply(checkNode(bytes), changes, depth), path, true);
     }
     const isKept = old !== undefined && !changes.some((change) => equalBytes(change.keyHash, old.keyHash));
     const pairs = changes.filter((change) => change.valueHash !== undefined);
@@ -142,26 +144,21 @@ class Walk {
       groups[nibble] ??= [];
       groups[nibble].push(pair);
     }
-    const children: (StateChild | undefined)[] = new Array(STATE_RADIX).fill(undefined);
+    let node: Uint8Array = new Uint8Array(EMPTY_NODE);
     for (const [nibble, group] of groups.entries()) {
-      if (group !== undefined) children[nibble] = this.#build(group, depth + 1);
+      if (group !== undefined) node = withChild(node, nibble, this.#build(group, depth + 1));
     }
-    return this.#settle(children, nodePath(keyHash, depth), false);
+    return this.#settle(node, nodePath(keyHash, depth), false);
   }
 
   /** Writes a node that holds two keys or more; one that has shrunk below that goes, and its last leaf moves up. */
-  #settle(
-    children: readonly (StateChild | undefined)[],
-    path: Uint8Array,
-    stored: boolean,
-  ): StateChild | undefined {
-    const present = children.filter((child) => child !== undefined);
-    if (present.length === 0 || (present.length === 1 && present[0].kind === 'leaf')) {
+  #settle(node: Uint8Array, path: Uint8Array, stored: boolean): StateChild | undefined {
+    const lone = loneLeaf(node);
+    if (lone !== undefined) {
       if (stored) this.#ops.push({ table: STATE_NODE_TABLE, key: path, remove: true });
-      return present[0];
+      return lone === 'empty' ? undefined : lone;
     }
-    const bytes = encodeNode(children);
-    this.#ops.push({ table: STATE_NODE_TABLE, key: path, value: bytes });
-    return { kind: 'node', hash: stateNodeHash(bytes) };
+    this.#ops.push({ table: STATE_NODE_TABLE, key: path, value: node });
+    return { kind: 'node', hash: stateNodeHash(node) };
   }
 }
