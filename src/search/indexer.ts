@@ -24,7 +24,7 @@ import {
 } from './parameters.ts';
 import { type FieldKeys, fieldOfKeyword, KeywordSecrets } from './secrets.ts';
 import type { FieldEpoch, SegmentMeta } from './segment.ts';
-import { setOf } from './sets.ts';
+import { setOf, within } from './sets.ts';
 import { openVocabulary, sealVocabulary, type Vocabulary, type Word } from './vault.ts';
 import type { Evaluation, Random } from './voprf.ts';
 
@@ -355,7 +355,7 @@ export class Indexer {
     const { segments } = this.#manifest;
     for (let i = 0; i < segments.length; i++) {
       const { lo, hi, level } = segments[i];
-      const inside = dead.filter((number) => number >= lo && number < hi);
+      const inside = within(dead, lo, hi);
       if (inside.length === 0) continue;
       const dropped = new Set((await this.#vocabulary(segments[i])).dropped);
       if (inside.some((number) => !dropped.has(number - lo))) return { from: i, to: i + 1, level };

@@ -14,7 +14,7 @@ import { allMembers, type Members, membersOfIds, NO_MEMBERS } from './members.ts
 import type { Plan } from './plan.ts';
 import type { FetchCount, SegmentReader } from './reader.ts';
 import type { SegmentMeta } from './segment.ts';
-import { allBelow, EMPTY_SET, setOf, subtract, unite } from './sets.ts';
+import { allBelow, EMPTY_SET, setOf, subtract, unite, within } from './sets.ts';
 
 /** One custodian's index with what the ledger's verified state says about it. */
 export interface CustodianIndex {
@@ -129,7 +129,7 @@ function answerRecords(input: RunInput, found: readonly SegmentLists[][]): Answe
         (at) => lists[at]?.members ?? NO_MEMBERS,
         () => allMembers(meta.hi - meta.lo),
       );
-      const numbers = subtract(shifted(hits.ids, meta.lo), deadIn(index.dead, meta));
+      const numbers = subtract(shifted(hits.ids, meta.lo), within(index.dead, meta.lo, meta.hi));
       parts.push(numbers);
       if (input.top !== undefined) pushScores(ranked, custodian, meta, numbers, lists, positive);
     }
@@ -142,13 +142,6 @@ function shifted(local: Uint32Array, by: number): Uint32Array {
   const out = new Uint32Array(local.length);
   for (let i = 0; i < local.length; i++) out[i] = local[i] + by;
   return out;
-}
-
-function deadIn(dead: Uint32Array, meta: SegmentMeta): Uint32Array {
-  const from = dead.findIndex((number) => number >= meta.lo);
-  if (from < 0) return EMPTY_SET;
-  const to = dead.findIndex((number) => number >= meta.hi);
-  return dead.subarray(from, to < 0 ? dead.length : to);
 }
 
 function joined(parts: readonly Uint32Array[]): Uint32Array {
@@ -263,7 +256,7 @@ function patientSet(numbers: Uint32Array, patientOf: (indexNo: number) => number
 
 /** Each keyword's live records over all segments, with their weights. */
 function liveLists(index: CustodianIndex, found: readonly SegmentLists[], keywords: number): LiveList[] {
-  const dead = found.map(({ meta }) => deadIn(index.dead, meta));
+  const dead = found.map(({ meta }) => within(index.dead, meta.lo, meta.hi));
   return Array.from({ length: keywords }, (_, at) => {
     const numbers: Uint32Array[] = [];
     const weights = new Map<number, number>();

@@ -54,6 +54,12 @@ function lowerBound(values: Uint32Array, x: number, from: number, to: number): n
   return low;
 }
 
+/** The members in [from, to), as a view. */
+export function within(values: Uint32Array, from: number, to: number): Uint32Array {
+  const start = lowerBound(values, from, 0, values.length);
+  return values.subarray(start, lowerBound(values, to, start, values.length));
+}
+
 /** Members of either. */
 export function unite(a: Uint32Array, b: Uint32Array): Uint32Array {
   const out = new Uint32Array(a.length + b.length);

@@ -167,6 +167,28 @@ describe('a crash', () => {
   });
 });
 
+describe('a rebuild from records', () => {
+  test('goes on with the next seq when segments or companions are lost', async () => {
+    const custodian = new Custodian('mercy', KINDS);
+    for (let i = 0; i < 20; i++) custodian.put(valuesOf(i));
+    await custodian.flush();
+    custodian.vault.files.clear();
+    custodian.store.files.clear();
+    custodian.indexer = custodian.open({
+      custodian: 'mercy',
+      seq: custodian.indexer.manifest.seq,
+      segments: [],
+    });
+    expect(custodian.indexer.next).toBe(0);
+    for (let i = 0; i < 20; i++) {
+      custodian.indexer.add([{ indexNo: i, keywords: recordKeywords(REGISTRY, valuesOf(i)).keywords }]);
+    }
+    await custodian.flush();
+    expect(custodian.indexer.manifest.seq).toBe(2);
+    expect([...(await ask('author:a3', 'record', [custodian])).records[0].numbers]).toEqual([3, 8, 13, 18]);
+  });
+});
+
 describe('proposals', () => {
   test('one at a time; an abandoned one gives its records back and takes its files away', async () => {
     const custodian = new Custodian('mercy', KINDS);
