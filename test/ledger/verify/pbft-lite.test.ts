@@ -1,8 +1,9 @@
 /** The second reading of pbft-lite's bytes against the library, and a whole consortium's export verified offline. */
+import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { concat, equalBytes, fromHex, toHex, u32be, utf8 } from '../../../src/codec/bytes.ts';
 import { sha256 } from '../../../src/codec/hash.ts';
-import { verifySignature } from '../../../src/codec/signature.ts';
+import { ed25519Signer, verifySignature } from '../../../src/codec/signature.ts';
 import {
   DEFAULT_TIMING,
   encodeHeader,
@@ -109,6 +110,31 @@ function certificate(
   });
   return encodeQc({ ...at, votes });
 }
+
+describe('the example of docs/format/consensus.md', () => {
+  test('is read and verified alike', () => {
+    const doc = readFileSync(new URL('../../../docs/format/consensus.md', import.meta.url), 'utf8');
+    const example = JSON.parse(/```json\n([\s\S]*?)```/.exec(doc)?.[1] ?? '') as Record<string, string>;
+    const validators = [1, 2, 3, 4].map((seed) => ({
+      member: `v${seed}`,
+      key: ed25519Signer(new Uint8Array(32).fill(seed)).publicKey.key,
+    }));
+    const [bytes, qc] = [fromHex(example.header), fromHex(example.qc)];
+    const { height, time, treeSize, chainId, epoch } = PBFT_LITE.readHeader(bytes);
+    expect({ height, time, treeSize, epoch }).toEqual({
+      height: 7,
+      time: 1750000012345,
+      treeSize: 42,
+      epoch: 0,
+    });
+    const own = { epoch: 0, validators };
+    expect(toHex(PBFT_LITE.headerHash(bytes))).toBe(example.headerHash);
+    expect(toHex(PBFT_LITE.validatorsHash(own))).toBe(example.validatorsHash);
+    expect(toHex(pbftGenesisHash(chainId, 1750000000000, own))).toBe(example.genesisHash);
+    expect(PBFT_LITE.verifyQc(bytes, qc, own)).toBeUndefined();
+    expect(PBFT_LITE.verifyQc(bytes, qc, { ...own, epoch: 1 })).toBeDefined();
+  });
+});
 
 describe('headers', () => {
   test('read as the library writes them, hashes too', () => {
