@@ -1,12 +1,14 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { utf8 } from '../../src/codec/bytes.ts';
+import { encodeCbor } from '../../src/codec/cbor.ts';
 import {
   createKeystore,
   KEY_FILE_BYTES_MIN,
   openKeystore,
   SECRET_BYTES_MAX,
 } from '../../src/storage/index.ts';
+import { parseKdf } from '../../src/storage/secrets/unlock.ts';
 import {
   closing,
   codeOf,
@@ -115,5 +117,28 @@ describe('rotation and erasure', () => {
     expect(diskHolds(dir, old)).toBe(false);
     expect(diskHolds(dir, current)).toBe(true);
     expect(diskHolds(dir, deleted)).toBe(false);
+  });
+});
+
+describe('key derivation parameters', () => {
+  const salt = new Uint8Array(16);
+  const argon = { v: 1, name: 'argon2id', memoryKiB: 1024 * 1024, passes: 16, salt };
+
+  test('at the limit they are read, above it they are refused before anything is computed', async () => {
+    expect(parseKdf(encodeCbor(argon))).toMatchObject({ name: 'argon2id', memoryKiB: 1024 * 1024 });
+    for (const more of [{ memoryKiB: 1024 * 1024 + 1 }, { passes: 17 }, { passes: 0 }, { memoryKiB: 7.5 }]) {
+      expect(await codeOf(() => parseKdf(encodeCbor({ ...argon, ...more })))).toBe(
+        'storage.keystore_malformed',
+      );
+    }
+  });
+
+  test('unknown versions, unknown names and torn bytes are storage.keystore_malformed', async () => {
+    const rows = [{ ...argon, v: 2 }, { ...argon, name: 'scrypt' }, { v: 1, name: 'key-file' }, []].map(
+      encodeCbor,
+    );
+    for (const row of [...rows, encodeCbor(argon).subarray(0, -1), new Uint8Array()]) {
+      expect(await codeOf(() => parseKdf(row))).toBe('storage.keystore_malformed');
+    }
   });
 });

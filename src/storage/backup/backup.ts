@@ -14,7 +14,7 @@ import { toHex } from '../../codec/bytes.ts';
 import { decodeCbor, encodeCbor } from '../../codec/cbor.ts';
 import { encodeFrame, FrameDecoder } from '../../codec/frames.ts';
 import { flush } from '../durable-files.ts';
-import { storageError } from '../errors.ts';
+import { errnoOf, storageError, wrapStorageFailure } from '../errors.ts';
 import { BACKUP_CHUNK_BYTES, type Repository } from './repository.ts';
 import { setRestoredMark } from './restored-mark.ts';
 import type { BackupSource } from './sources.ts';
@@ -59,6 +59,9 @@ export async function backup(
       await source.copyTo(dir);
     }
     return await store(staging, repository, known, now);
+  } catch (cause) {
+    // A source's own failure passes as it is; the system's gets a name.
+    throw errnoOf(cause) === undefined ? cause : wrapStorageFailure(cause, 'backing up');
   } finally {
     await rm(staging, { recursive: true, force: true });
   }
