@@ -61,8 +61,16 @@ export const ProblemSchema = z
   .loose()
   .meta({ id: 'Problem' });
 
-/** Error answers of every route. */
-export const problems = { '4xx': ProblemSchema, '5xx': ProblemSchema } as const;
+const problem = (description: string) => ({
+  description,
+  content: { 'application/problem+json': { schema: ProblemSchema } },
+});
+
+/** Error answers of every route (RFC 9457). */
+export const problems = {
+  '4xx': problem('The request was refused; `code` says why'),
+  '5xx': problem('The gateway, its store or its peers cannot answer now; `code` says what'),
+} as const;
 
 /** Query of a list that pages by cursor. */
 export const PageQuery = {
