@@ -122,6 +122,20 @@ describe('the key-value port', () => {
     expect(env.get('t', A)).toEqual(utf8('199'));
   });
 
+  test('what a resolved write stored is what get and range answer at once, whatever else is under way', async () => {
+    const env = closing(openEnvironment(temporaryDirectory(), { tables: ['t', 'u'] }));
+    for (let i = 0; i < 300; i++) {
+      expect(env.get('t', A)).toEqual(i === 0 ? undefined : utf8(String(i - 1)));
+      const others = ['x', 'y', 'z'].slice(0, i % 4).map((key) => env.write([{ ...put(key), table: 'u' }]));
+      const writing = env.write([put('a', String(i))]);
+      const more = env.write([{ ...put('w'), table: 'u' }]);
+      await writing;
+      expect(env.get('t', A)).toEqual(utf8(String(i)));
+      expect([...env.range('t', { limit: 1 })]).toEqual([[A, utf8(String(i))]]);
+      if (i % 7 === 0) await Promise.all([...others, more]);
+    }
+  });
+
   test('an empty key is refused', async () => {
     const env = closing(openEnvironment(temporaryDirectory(), { tables: ['t'] }));
     expect(await codeOf(env.write([put('')]))).toBe('storage.bad_key');
