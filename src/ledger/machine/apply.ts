@@ -152,12 +152,12 @@ function applyTransaction(
   host: MachineHost,
   meter: Meter,
 ): TransactionOutcome {
-  const mark = state.mark();
+  state.begin();
+  meter.begin();
   try {
-    meter.begin();
     return { ok: true, leaves: execute(state, request, block, host, meter) };
   } catch (error) {
-    state.rollback(mark);
+    state.rollback();
     // Rules refuse with codes; anything else is a fault of this program and must not look like a refusal.
     if (!(error instanceof CodedError)) throw error;
     return { ok: false, code: error.code, message: error.message };

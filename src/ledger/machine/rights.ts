@@ -22,25 +22,24 @@ export function rightAttribute(member: string, right: Right): string {
   return `${member}/${RIGHT_LABEL}:${right}`;
 }
 
-/** Whether `subject` may use `right` for its own member at `time`: it holds the right, or `operator`. */
+/**
+ * Whether `subject` may use `right` for its own member at `time`: it holds the right, or `operator`. Nobody has rights
+ * for a member that has left the consortium.
+ */
 export function hasRight(view: StateView, subject: string, right: Right, time: number): boolean {
   const member = view.get(STATE.subject(subject))?.member;
-  if (member === undefined) return false;
+  if (member === undefined || view.get(STATE.member(member)) === undefined) return false;
   return (
     holds(view, subject, rightAttribute(member, right), time) ||
     holds(view, subject, rightAttribute(member, 'operator'), time)
   );
 }
 
-/**
- * The signer's member, if the signer has one of `rights` for it and it is `member` (any, when that is left out).
- * A member that has left the consortium has no rights.
- */
+/** The signer's member, if the signer has one of `rights` for it and it is `member` (any, when that is left out). */
 export function requireRight(context: RuleContext, rights: readonly Right[], member?: string): string {
   const { state, signer, time } = context;
   const own = state.get(STATE.subject(signer.id))?.member;
-  const isOwn = own !== undefined && (member === undefined || own === member);
-  if (!isOwn || state.get(STATE.member(own)) === undefined) {
+  if (own === undefined || (member !== undefined && own !== member)) {
     refuse('right.missing', { right: rights[0], ...(member === undefined ? {} : { member }) });
   }
   if (!rights.some((right) => hasRight(state, signer.id, right, time))) {

@@ -221,7 +221,7 @@ export interface StateView {
 /** A change of one key; undefined removes it. */
 export type StateChange = readonly [key: string, value: unknown];
 
-/** Writes on top of a view, kept apart until they are committed. A refused transaction is rolled back to its mark. */
+/** Writes on top of a view, kept apart until they are committed. A refused transaction is rolled back. */
 export class Overlay implements StateView {
   readonly #base: StateView;
   readonly #writes = new Map<string, unknown>();
@@ -251,20 +251,18 @@ export class Overlay implements StateView {
     return this.#base.expiredNonces(time, limit);
   }
 
-  /** A point to return to with `rollback`. */
-  mark(): number {
-    return this.#journal.length;
+  /** A transaction begins: `rollback` will undo what is written from here on, and no more. */
+  begin(): void {
+    this.#journal.length = 0;
   }
 
-  /** Undoes every write since `mark`. */
-  rollback(mark: number): void {
-    while (this.#journal.length > mark) {
-      const last = this.#journal.pop();
-      if (last === undefined) return;
-      const [key, written, value] = last;
+  /** Undoes every write since `begin`. */
+  rollback(): void {
+    for (const [key, written, value] of this.#journal.toReversed()) {
       if (written) this.#writes.set(key, value);
       else this.#writes.delete(key);
     }
+    this.#journal.length = 0;
   }
 
   /** Everything that differs from the base, last write of each key. */

@@ -7,11 +7,14 @@ import {
   bytesOf,
   CHAIN_ID,
   CID,
+  ceremony,
   DAY_MS,
   enrolment,
   genesisDocument,
   memberOf,
   operatorOf,
+  recordItem,
+  recordOf,
   signerOf,
   subjectHex,
   subjectOf,
@@ -156,6 +159,20 @@ describe('Reconfig', () => {
   it('removes a member down to four; its operator has no rights afterwards', async () => {
     const five = ['alder', 'birch', 'cedar', 'dogwood', 'elm'];
     const ledger = await TestLedger.open({ document: genesisDocument(five) });
+    await ledger.openShares(ceremony(0, five));
+    await ledger.enrol('eve', 'elm', ['unit:a', 'right:emergency']);
+    await ledger.enrol('import', 'alder', ['right:author']);
+    await ledger.put('import', 'RecordPut', { records: [recordItem('a', 'alder/role:doctor')] });
+    const keyId = await ledger.key('eve', ['elm/unit:a']);
+    const glass = {
+      keyId,
+      generation: 0,
+      record: recordOf('a'),
+      version: 0,
+      reason: 'other',
+      stepUp: 'otp',
+    } as const;
+    expect((await ledger.put('eve', 'BreakGlass', glass)).leaf.result).toMatchObject({ granted: true });
     const remove = { add: null, remove: 'elm' };
     expect(await decide(ledger, 'Reconfig', remove, ['birch', 'cedar', 'dogwood'])).toEqual([
       { approvals: 1, executed: false },
@@ -165,6 +182,8 @@ describe('Reconfig', () => {
     ]);
     expect(ledger.engine.get(STATE.members)).toEqual(five.slice(0, 4));
     expect(await ledger.refusal(operatorOf('elm'), 'Stored', { cids: [CID] })).toBe('right.missing');
+    const denied = { granted: false, reason: 'right' };
+    expect((await ledger.put('eve', 'BreakGlass', glass)).leaf.result).toEqual(denied);
     await ledger.block([]);
     await ledger.block([]);
     const again = propose(ledger, 'Reconfig', { add: null, remove: 'dogwood' });
