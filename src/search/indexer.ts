@@ -8,20 +8,15 @@
  * that no manifest names; a crash after it is met by opening with the ledger's manifest. Records that no committed
  * manifest covers are added again from the ledger, beginning with `next`.
  */
+import { Batch } from './batch.ts';
 import { buildSegment, type SecretList } from './build.ts';
 import { searchError } from './errors.ts';
 import { secretFromT } from './keys.ts';
 import { encodeKeyword, keywordKey, sentinel } from './keyword.ts';
 import { encodeManifest, type Manifest, manifestEnd, manifestHash, segmentName } from './manifest.ts';
 import { mergeSegments, type OwnSegment } from './merge.ts';
-import {
-  FAN_OUT,
-  KEYWORD_BYTES_MAX,
-  LEVEL0_RECORDS,
-  RECORD_KEYWORDS_MAX,
-  SEGMENT_RECORDS_MAX,
-  SEGMENTS_MAX,
-} from './parameters.ts';
+import { KEYWORD_BYTES_MAX, RECORD_KEYWORDS_MAX, SEGMENT_RECORDS_MAX, SEGMENTS_MAX } from './parameters.ts';
+import { flushLevel, fullRun, type Run, staleRun } from './schedule.ts';
 import { type FieldKeys, fieldOfKeyword, KeywordSecrets } from './secrets.ts';
 import type { FieldEpoch, SegmentMeta } from './segment.ts';
 import { setOf, within } from './sets.ts';
@@ -72,19 +67,7 @@ export interface IndexProposal {
   readonly retired: readonly string[];
 }
 
-interface Buffered {
-  readonly keyword: Uint8Array;
-  readonly ids: number[];
-  readonly weights: number[];
-}
-
-interface Batch {
-  readonly lo: number;
-  hi: number;
-  readonly words: Map<string, Buffered>;
-}
-
-/** See the head of this file. One instance a custodian; calls must not overlap. */
+/** See the head of this file. One instance a custodian; of `flush`, `maybeMerge`, `commit`, `abandon` one at a time. */
 export class Indexer {
   readonly #options: IndexerOptions;
   readonly #secrets: KeywordSecrets;
@@ -101,8 +84,7 @@ export class Indexer {
     if (this.#manifest.custodian !== options.custodian) {
       throw searchError('search.index_state', 'the manifest is of another custodian');
     }
-    const lo = manifestEnd(this.#manifest);
-    this.#batch = { lo, hi: lo, words: new Map() };
+    this.#batch = new Batch(manifestEnd(this.#manifest));
   }
 
   /** The number that the next added record must have. */
@@ -191,25 +173,10 @@ export class Indexer {
     if (batch.hi - batch.lo >= SEGMENT_RECORDS_MAX) {
       throw searchError('search.too_large', 'flush before adding more records');
     }
-    const local = record.indexNo - batch.lo;
-    const entries = record.keywords.map((keyword) => this.#entry(batch, keyword));
-    for (let i = 0; i < entries.length; i++) {
-      const { ids, weights } = entries[i];
-      if (ids[ids.length - 1] === local) continue;
-      ids.push(local);
-      weights.push(record.weights?.[i] ?? 0);
+    for (const keyword of record.keywords) {
+      if (!batch.has(keyword)) this.#epochOf(this.#secrets.current(), fieldOfKeyword(keyword));
     }
-    batch.hi++;
-  }
-
-  #entry(batch: Batch, keyword: Uint8Array): Buffered {
-    const key = keywordKey(keyword);
-    const known = batch.words.get(key);
-    if (known !== undefined) return known;
-    this.#epochOf(this.#secrets.current(), fieldOfKeyword(keyword));
-    const entry: Buffered = { keyword, ids: [], weights: [] };
-    batch.words.set(key, entry);
-    return entry;
+    batch.add(record.keywords, record.weights);
   }
 
   #epochOf(epochs: readonly FieldEpoch[], field: string): number {
@@ -224,32 +191,31 @@ export class Indexer {
     const batch = this.#batch;
     if (batch.hi === batch.lo) return undefined;
     const epochs = this.#secrets.current();
-    for (const { field } of epochs) this.#entry(batch, encodeKeyword(sentinel(field)));
+    for (const { field } of epochs) batch.touch(encodeKeyword(sentinel(field)));
     const lists: SecretList[] = [];
     const words: Word[] = [];
-    for (const { keyword, ids, weights } of batch.words.values()) {
-      if (ids.length === 0 && !isSentinel(keyword)) continue;
+    for (const { keyword, list } of batch.lists()) {
+      if (list.ids.length === 0 && !isSentinel(keyword)) continue;
       const field = fieldOfKeyword(keyword);
       const secret = this.#secrets.secretOf(keyword, field, this.#epochOf(epochs, field));
-      const weighted = weights.some((weight) => weight > 0);
-      lists.push({
-        secret,
-        list: { ids: Uint32Array.from(ids), weights: weighted ? Uint8Array.from(weights) : null },
-      });
+      lists.push({ secret, list });
       words.push({ keyword, t: secret.t });
     }
-    const level = Math.max(
-      0,
-      Math.floor(Math.log((batch.hi - batch.lo) / LEVEL0_RECORDS) / Math.log(FAN_OUT)),
-    );
+    const { lo, hi } = batch;
     const built = buildSegment(
-      { lo: batch.lo, hi: batch.hi, level, time, epochs, lists },
+      { lo, hi, level: flushLevel(hi - lo), time, epochs, lists },
       this.#options.random,
     );
-    await this.#write(built.meta, built.file, { words, dropped: [] });
+    // From here on new records go to the next batch, also while the files are being written.
+    this.#batch = new Batch(hi);
     this.#flushing = batch;
-    this.#batch = { lo: batch.hi, hi: batch.hi, words: new Map() };
-    return this.#propose([...this.#manifest.segments, built.meta], [built.meta], []);
+    try {
+      await this.#write(built.meta, built.file, { words, dropped: [] });
+      return this.#propose([...this.#manifest.segments, built.meta], [built.meta], []);
+    } catch (error) {
+      this.#unflush();
+      throw error;
+    }
   }
 
   /**
@@ -264,7 +230,9 @@ export class Indexer {
     this.#noProposal();
     const deadSet = setOf(dead);
     const run =
-      this.#staleRun() ?? this.#fullRun() ?? (options.purge ? await this.#purgeRun(deadSet) : undefined);
+      staleRun(this.#manifest.segments, this.#secrets.current()) ??
+      fullRun(this.#manifest.segments) ??
+      (options.purge ? await this.#purgeRun(deadSet) : undefined);
     if (run === undefined) return undefined;
     const { segments } = this.#manifest;
     const inputs = segments.slice(run.from, run.to);
@@ -316,39 +284,6 @@ export class Indexer {
       );
     }
     return openVocabulary(this.#options.vaultKey, meta.id, sealed);
-  }
-
-  #staleRun(): Run | undefined {
-    const current = new Map(this.#secrets.current().map(({ field, epoch }) => [field, epoch]));
-    const { segments } = this.#manifest;
-    const from = segments.findIndex((meta) =>
-      meta.epochs.some(({ field, epoch }) => current.get(field) !== epoch),
-    );
-    return from < 0 ? undefined : { from, to: from + 1, level: segments[from].level };
-  }
-
-  /**
-   * Eight segments of one level with nothing higher between them, lowest level first; lower ones that lie between
-   * them (left by a large flush) go along. Each record is thus rewritten once a level.
-   */
-  #fullRun(): Run | undefined {
-    const { segments } = this.#manifest;
-    const top = Math.max(0, ...segments.map((meta) => meta.level));
-    for (let level = 0; level <= top; level++) {
-      let members: number[] = [];
-      for (let at = 0; at < segments.length; at++) {
-        if (segments[at].level > level) members = [];
-        if (segments[at].level !== level) continue;
-        members.push(at);
-        while (!this.#fits(members[0], at)) members.shift();
-        if (members.length === FAN_OUT) return { from: members[0], to: at + 1, level: level + 1 };
-      }
-    }
-    return undefined;
-  }
-
-  #fits(from: number, to: number): boolean {
-    return this.#manifest.segments[to].hi - this.#manifest.segments[from].lo <= SEGMENT_RECORDS_MAX;
   }
 
   async #purgeRun(dead: Uint32Array): Promise<Run | undefined> {
@@ -405,9 +340,16 @@ export class Indexer {
     if (proposal !== this.#proposal)
       throw searchError('search.index_pending', 'expected the pending proposal');
     this.#proposal = undefined;
-    if (this.#flushing !== undefined) this.#batch = rejoin(this.#flushing, this.#batch);
-    this.#flushing = undefined;
+    this.#unflush();
     await this.#delete(proposal.added);
+  }
+
+  /** Gives the records of a flush that did not come to be back to the batch. */
+  #unflush(): void {
+    if (this.#flushing === undefined) return;
+    this.#flushing.append(this.#batch);
+    this.#batch = this.#flushing;
+    this.#flushing = undefined;
   }
 
   async #delete(names: readonly string[]): Promise<void> {
@@ -424,27 +366,6 @@ export class Indexer {
   }
 }
 
-/** Segments [from, to) of the manifest, to become one of `level`. */
-interface Run {
-  readonly from: number;
-  readonly to: number;
-  readonly level: number;
-}
-
 function isSentinel(keyword: Uint8Array): boolean {
   return keywordKey(encodeKeyword(sentinel(fieldOfKeyword(keyword)))) === keywordKey(keyword);
-}
-
-/** `later` behind `earlier` as one batch. */
-function rejoin(earlier: Batch, later: Batch): Batch {
-  const shift = later.lo - earlier.lo;
-  for (const [key, { keyword, ids, weights }] of later.words) {
-    const entry = earlier.words.get(key) ?? { keyword, ids: [], weights: [] };
-    ids.forEach((id, i) => {
-      entry.ids.push(id + shift);
-      entry.weights.push(weights[i]);
-    });
-    earlier.words.set(key, entry);
-  }
-  return { lo: earlier.lo, hi: later.hi, words: earlier.words };
 }

@@ -39,6 +39,7 @@ export class KeywordSecrets {
   readonly #cachedMax: number;
   readonly #fields = new Map<string, Map<number, HeldKeys>>();
   #cached = 0;
+  #current: readonly FieldEpoch[] | undefined;
 
   constructor(custodian: string, keys: readonly FieldKeys[], cachedMax: number = SECRETS_CACHED_MAX) {
     this.#custodian = custodian;
@@ -49,6 +50,7 @@ export class KeywordSecrets {
   /** Takes up a new field or a new epoch of one; the highest epoch of a field is its current one. */
   addKeys(keys: FieldKeys): void {
     const pair = deriveFieldKeyPair(keys.seed, this.#custodian, keys.field, keys.epoch);
+    this.#current = undefined;
     const epochs = this.#fields.get(keys.field) ?? new Map<number, HeldKeys>();
     epochs.set(keys.epoch, { pair, fieldKey: keys.fieldKey, cache: new Map() });
     this.#fields.set(keys.field, epochs);
@@ -59,12 +61,18 @@ export class KeywordSecrets {
     const held = this.#fields.get(field)?.get(epoch);
     if (held === undefined) return;
     this.#cached -= held.cache.size;
+    this.#current = undefined;
     held.pair.secretKey.fill(0);
     this.#fields.get(field)?.delete(epoch);
   }
 
   /** Current epochs of all fields, sorted by field. */
-  current(): FieldEpoch[] {
+  current(): readonly FieldEpoch[] {
+    this.#current ??= this.#currentEpochs();
+    return this.#current;
+  }
+
+  #currentEpochs(): FieldEpoch[] {
     return [...this.#fields]
       .filter(([, epochs]) => epochs.size > 0)
       .map(([field, epochs]) => ({ field, epoch: Math.max(...epochs.keys()) }))

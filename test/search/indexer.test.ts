@@ -210,6 +210,34 @@ describe('proposals', () => {
     expect(await custodian.indexer.flush(TIME)).toBeUndefined();
   });
 
+  test('a write that fails gives the records back; records that come while files are written are not lost', async () => {
+    const budget = { left: 1 };
+    const ledger: Ledger = { manifest: undefined };
+    const store = new CrashingStore(budget);
+    const indexer = open(store, new MemoryStore(), ledger, 'failing');
+    const record = (indexNo: number) => ({
+      indexNo,
+      keywords: recordKeywords(REGISTRY, valuesOf(indexNo)).keywords,
+    });
+    indexer.add([record(0), record(1)]);
+    budget.left = 0;
+    const failing = indexer.flush(TIME);
+    indexer.add([record(2)]);
+    await expect(failing).rejects.toThrow('crash');
+    expect([indexer.next, indexer.buffered]).toEqual([3, 3]);
+    budget.left = Number.POSITIVE_INFINITY;
+    const flushing = indexer.flush(TIME);
+    indexer.add([record(3), record(4)]);
+    const proposal = await flushing;
+    if (proposal === undefined) throw new Error('nothing to flush');
+    expect(manifestEnd(proposal.manifest)).toBe(3);
+    expect([indexer.next, indexer.buffered]).toEqual([5, 2]);
+    await indexer.commit(proposal);
+    const second = await indexer.flush(TIME);
+    if (second === undefined) throw new Error('nothing to flush');
+    expectComplete(second.manifest, store, 5);
+  });
+
   test('replaced files stay for one more commit, then go', async () => {
     const custodian = new Custodian('mercy', KINDS);
     for (let i = 0; i < 8; i++) {
