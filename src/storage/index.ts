@@ -1,13 +1,8 @@
 /** Storage: what other parts of a node may use. Node only; nothing here runs in a browser. */
 
-export {
-  type BackupSummary,
-  backup,
-  expireBackups,
-  restore,
-  verifyBackup,
-} from './backup/backup.ts';
+export { type BackupSummary, backup } from './backup/backup.ts';
 export { openRepository, type Repository } from './backup/repository.ts';
+export { expireBackups, restore, verifyBackup } from './backup/restore.ts';
 export { clearRestoredMark, type RestoredMark, restoredMark } from './backup/restored-mark.ts';
 export { type BackupSource, plainFile, stoppedDirectory } from './backup/sources.ts';
 export { STORAGE_ERRORS, type StorageErrorCode } from './errors.ts';

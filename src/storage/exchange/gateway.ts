@@ -7,18 +7,15 @@
  * Status codes here are those of the IPFS specification, not of the REST contract. A CAR stream that meets a
  * missing block breaks off, as the specification wants: the caller then cuts the connection.
  */
-import { decode } from '@ipld/dag-pb';
-import { UnixFS } from 'ipfs-unixfs';
 import { CID as Cid } from 'multiformats/cid';
 import { toHex, utf8 } from '../../codec/bytes.ts';
 import { CodedError, hasCode } from '../../codec/errors.ts';
 import { sha256 } from '../../codec/hash.ts';
-import { storageError } from '../errors.ts';
 import { type CarBlock, carHeader, carSection } from '../payload/car.ts';
-import { blockName, type CID, DAG_PB_CODEC, parseCid, requireStored } from '../payload/cid.ts';
-import { type ReadBlock, walkDag } from '../payload/dag.ts';
+import { blockName, type CID, parseCid } from '../payload/cid.ts';
 import type { PayloadStore } from '../payload/payload-store.ts';
-import { fileSize, mustRead, walkFileRange } from '../payload/unixfs-read.ts';
+import { mustRead } from '../payload/unixfs-read.ts';
+import { badRequest, blocksInScope, parseScope, resolvePath, type Scope } from './dag-scope.ts';
 
 /** Path segments that a request may walk. */
 export const GATEWAY_PATH_SEGMENTS_MAX = 32;
@@ -42,9 +39,6 @@ export interface IpfsResponse {
   /** Not to be sent in answer to HEAD. */
   readonly body: Uint8Array | AsyncIterable<Uint8Array>;
 }
-
-type ByteScope = { readonly kind: 'bytes'; readonly from: number; readonly to: number | '*' };
-type Scope = { readonly kind: 'block' | 'entity' | 'all' } | ByteScope;
 
 /** Answers GET and HEAD under `/ipfs/`. Throws only what the store throws beyond missing and malformed content. */
 export async function handleIpfsRequest(store: PayloadStore, request: IpfsRequest): Promise<IpfsResponse> {
@@ -203,86 +197,6 @@ function tagOf(segments: readonly string[], scope: Scope): string {
   return `${scope.kind}${range}.${toHex(sha256(utf8(segments.join('/')))).slice(0, 16)}`;
 }
 
-interface WalkedPath {
-  /** The blocks above the end. */
-  readonly above: readonly CarBlock[];
-  readonly end: CID;
-}
-
-/** Walks basic UnixFS directories. Throws `storage.not_found`, and `storage.bad_dag` at a sharded one. */
-async function resolvePath(root: CID, segments: readonly string[], read: ReadBlock): Promise<WalkedPath> {
-  const above: CarBlock[] = [];
-  let end = root;
-  await mustRead(root, read);
-  for (const segment of segments) {
-    const bytes = await mustRead(end, read);
-    above.push({ cid: end, bytes });
-    end = entryOf(end, bytes, segment);
-  }
-  return { above, end };
-}
-
-function entryOf(cid: CID, bytes: Uint8Array, name: string): CID {
-  const type = unixfsType(cid, bytes);
-  if (type === 'hamt-sharded-directory') {
-    throw storageError('storage.bad_dag', 'paths through sharded directories are not walked; ask by CID');
-  }
-  const link = type === 'directory' ? decode(bytes).Links.find(({ Name }) => Name === name) : undefined;
-  if (link !== undefined) return requireStored(link.Hash);
-  throw storageError('storage.not_found', `no entry of that name under ${cid}`, {
-    details: { cid: cid.toString() },
-  });
-}
-
-/** The UnixFS type of a block; 'file' for a raw one, undefined where it is no UnixFS node. */
-function unixfsType(cid: CID, bytes: Uint8Array): string | undefined {
-  if (cid.code !== DAG_PB_CODEC) return 'file';
-  try {
-    return UnixFS.unmarshal(decode(bytes).Data ?? new Uint8Array()).type;
-  } catch {
-    return undefined;
-  }
-}
-
-/** `dag-scope` and `entity-bytes`; the latter implies the former. */
-function parseScope(query: URLSearchParams): Scope {
-  const range = query.get('entity-bytes');
-  if (range !== null) {
-    const match = /^(-?\d{1,15}):(-?\d{1,15}|\*)$/.exec(range);
-    if (match === null) throw badRequest('expected entity-bytes=<from>:<to>, <to> a number or *');
-    return { kind: 'bytes', from: Number(match[1]), to: match[2] === '*' ? '*' : Number(match[2]) };
-  }
-  const scope = query.get('dag-scope') ?? 'all';
-  if (scope === 'block' || scope === 'entity' || scope === 'all') return { kind: scope };
-  throw badRequest('expected dag-scope of block, entity or all');
-}
-
-async function blocksInScope(end: CID, scope: Scope, read: ReadBlock): Promise<AsyncIterable<CarBlock>> {
-  if (scope.kind === 'all') return withBytes(walkDag(end, read), read);
-  const bytes = await mustRead(end, read);
-  const type = unixfsType(end, bytes);
-  if (scope.kind === 'block' || (type !== 'file' && type !== 'raw')) return only({ cid: end, bytes });
-  const size = await fileSize(end, read);
-  const { start, stop } = scope.kind === 'bytes' ? extent(scope, size) : { start: 0, stop: size };
-  return walkFileRange(end, read, start, stop);
-}
-
-/** `entity-bytes` as offsets, `stop` exclusive. Throws `storage.bad_range` when it begins beyond the end. */
-function extent({ from, to }: ByteScope, size: number): { start: number; stop: number } {
-  const start = from < 0 ? Math.max(0, size + from) : from;
-  if (start > 0 && start >= size) throw storageError('storage.bad_range', `the entity has ${size} bytes`);
-  const last = to === '*' ? size - 1 : to < 0 ? size + to : to;
-  return { start, stop: Math.max(start, Math.min(size, last + 1)) };
-}
-
-async function* only(block: CarBlock): AsyncGenerator<CarBlock> {
-  yield block;
-}
-
-async function* withBytes(cids: AsyncIterable<CID>, read: ReadBlock): AsyncGenerator<CarBlock> {
-  for await (const cid of cids) yield { cid, bytes: await mustRead(cid, read) };
-}
-
 function commonHeaders(cid: CID, path: string, suffix: string): Record<string, string> {
   return {
     'cache-control': 'public, max-age=29030400, immutable',
@@ -296,10 +210,6 @@ function commonHeaders(cid: CID, path: string, suffix: string): Record<string, s
 function isKnown({ headers }: IpfsRequest, etag: string): boolean {
   const known = (headers['if-none-match'] ?? '').split(',').map((tag) => tag.trim().replace(/^W\//, ''));
   return known.includes('*') || known.includes(etag.replace(/^W\//, ''));
-}
-
-function badRequest(message: string, cause?: unknown) {
-  return storageError('storage.bad_request', message, { cause });
 }
 
 function plainText(status: number, text: string): IpfsResponse {
