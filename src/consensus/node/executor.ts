@@ -3,7 +3,7 @@
  * `commit` never overlap. Requests that passed `check` are remembered by the hash of their bytes, so that each is
  * authenticated once, at pool entry, and not again in the batch.
  */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { Application, BlockStore, DecidedBlock, ExecutionResult } from '../application.ts';
 import { advance, type Chain, encodeChain } from '../chain.ts';
 import type { Effect, PooledRequest, Verdict } from '../core/types.ts';
@@ -237,5 +237,5 @@ export function decidedBlock(block: Block, next: Chain): DecidedBlock {
 
 /** Names request bytes in the driver's tables. */
 export function requestName(bytes: Uint8Array): string {
-  return createHash('sha256').update(bytes).digest('binary');
+  return hash('sha256', bytes, 'binary');
 }
