@@ -11,7 +11,7 @@ import { recordCommands } from './commands/records.ts';
 import { searchCommands } from './commands/search.ts';
 import { sessionCommands } from './commands/session.ts';
 import { subjectCommands } from './commands/subjects.ts';
-import { upCommand } from './commands/up.ts';
+import { tourCommand, upCommand } from './commands/up.ts';
 import { EXIT, Output } from './output.ts';
 
 const program = new Command('hippocrypt')
@@ -21,6 +21,7 @@ const program = new Command('hippocrypt')
   .exitOverride();
 
 upCommand(program);
+tourCommand(program);
 sessionCommands(program);
 subjectCommands(program);
 recordCommands(program);
@@ -30,6 +31,12 @@ consentCommands(program);
 ledgerCommands(program);
 abeCommands(program);
 nodeCommands(program);
+
+// A reader that has seen enough (`| head`) ends the command in peace.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+  process.exit(EXIT.ok);
+});
 
 try {
   await program.parseAsync();

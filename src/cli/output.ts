@@ -86,6 +86,7 @@ const SYSTEM_PROBLEMS: Readonly<Record<string, string>> = {
   EISDIR: 'expected a file, got a folder',
   ENOTDIR: 'expected a folder, got a file',
   ENOSPC: 'the disk is full',
+  EADDRINUSE: 'the address is taken',
 };
 
 function lines(label: string, total: number, unit: string): Progress {
@@ -129,7 +130,11 @@ function known(error: unknown): {
   const system = error as { code?: unknown; path?: unknown; message?: unknown };
   const told = typeof system.code === 'string' ? SYSTEM_PROBLEMS[system.code] : undefined;
   if (told !== undefined)
-    return { code: 'cli.file', message: `${told}: ${String(system.path ?? '')}`, details: {} };
+    return {
+      code: 'cli.file',
+      message: `${told}: ${String(system.path ?? system.message ?? '')}`,
+      details: {},
+    };
   const message = error instanceof Error ? error.message : String(error);
   return { code: 'internal', message, details: {} };
 }

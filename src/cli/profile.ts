@@ -2,7 +2,7 @@
  * Who the CLI acts as: the gateway, the account, the device file and a short token, in one file readable by its owner.
  * Passwords are read from a prompt, a file or HIPPOCRYPT_PASSWORD, never from the command line, and never stored.
  */
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -30,16 +30,18 @@ export function profilePath(): string {
 export async function saveProfile(profile: Profile): Promise<void> {
   await mkdir(dirname(profilePath()), { recursive: true });
   await writeFile(profilePath(), `${JSON.stringify(profile, null, 2)}\n`, { mode: 0o600 });
+  // The mode above counts for a new file only.
+  await chmod(profilePath(), 0o600);
 }
 
 export async function loadProfile(): Promise<Profile> {
   const text = await readFile(profilePath(), 'utf8').catch((cause: unknown) => {
     throw new CodedError('auth.required', 'not signed in: run "hippocrypt login" first', { cause });
   });
-  const profile = JSON.parse(text) as Profile;
-  if (profile.v !== 1)
-    throw new CodedError('cli.profile', 'the profile is of another version: sign in again');
-  return profile;
+  const profile = parsed(text) as Partial<Profile> | null | undefined;
+  if (profile?.v !== 1)
+    throw new CodedError('cli.profile', `${profilePath()} is not a profile of version 1: sign in again`);
+  return profile as Profile;
 }
 
 /** A client that acts as the profile. */
@@ -58,7 +60,15 @@ export async function readDevice(path: string): Promise<Device> {
   const text = await readFile(path, 'utf8').catch((cause: unknown) => {
     throw new CodedError('device.absent', `cannot read the device file ${path}`, { cause });
   });
-  return Device.fromFile(JSON.parse(text) as DeviceFile);
+  return Device.fromFile((parsed(text) ?? {}) as DeviceFile);
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }
 
 /** The password: from `file`, from HIPPOCRYPT_PASSWORD, or asked for on a terminal without showing it. */

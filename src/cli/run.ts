@@ -1,5 +1,6 @@
 /** How every command runs: options in common, one place for problems and exit codes. */
 import type { Command } from 'commander';
+import { hasCode } from '../codec/errors.ts';
 import { EXIT, Output } from './output.ts';
 
 export interface CommonOptions {
@@ -23,7 +24,7 @@ export function runs<Options extends CommonOptions>(
         process.exitCode = (await action(output, options, self.args)) ?? EXIT.ok;
       } catch (error) {
         output.problem(error);
-        process.exitCode = EXIT.failed;
+        process.exitCode = hasCode(error, 'cli.usage') ? EXIT.usage : EXIT.failed;
       }
     });
 }

@@ -125,8 +125,11 @@ export async function startMember(config: NodeConfig, log: NodeLog): Promise<Run
   try {
     await ensureAdmin(node, config);
     log.event('node.link', { port: linkPort });
+    if (node.ledger.shareEpoch() === null) log.event('node.ceremony', { waitsForMs: CEREMONY_MS_MAX });
     await ensureShare(node, AbortSignal.timeout(CEREMONY_MS_MAX));
-    await ensureFields(node);
+    log.event('node.share', { shareEpoch: node.ledger.shareEpoch() });
+    const fields = await ensureFields(node);
+    if (fields > 0) log.event('node.fields', { registered: fields });
     await node.startRoles();
     const url = await node.listen(config.rest.port, config.rest.host);
     log.event('node.ready', { url });

@@ -1,6 +1,7 @@
 /** Consent: ask, answer, revoke, list. */
 import type { Command } from 'commander';
 import type { Committed, Hippocrypt, Purpose } from '../../client/index.ts';
+import { wholeNumber } from '../arguments.ts';
 import { table } from '../output.ts';
 import { connectProfile } from '../profile.ts';
 import { type CommonOptions, runs } from '../run.ts';
@@ -8,7 +9,7 @@ import { type CommonOptions, runs } from '../run.ts';
 const DAY_MS = 24 * 60 * 60 * 1000;
 
 interface RequestOptions extends CommonOptions {
-  readonly days: string;
+  readonly days: number;
   readonly purpose: Purpose;
 }
 
@@ -19,11 +20,11 @@ export function consentCommands(program: Command): void {
       .command('request')
       .description('ask a patient for access to all its records')
       .argument('<patient>', 'patient pseudonym')
-      .option('--days <n>', 'for how long', '30')
+      .option('--days <n>', 'for how long', wholeNumber(1, 366), 30)
       .option('--purpose <purpose>', 'why', 'treatment'),
     async (output, { days, purpose }, [patient]) => {
       const client = await connectProfile();
-      const until = new Date(Date.now() + Number(days) * DAY_MS);
+      const until = new Date(Date.now() + days * DAY_MS);
       const committed = client.context.hasDevice
         ? await client.consents.request(patient, until, purpose)
         : await plain(client, '/v1/consents', { patient, until: until.toISOString(), purpose });

@@ -1,6 +1,7 @@
 /** Import of FHIR files into a running consortium, by an account with the rights author and registrar at each gateway. */
 import type { Command } from 'commander';
 import { Gateway } from '../../client/index.ts';
+import { wholeNumber } from '../arguments.ts';
 import { planFiles, runImport } from '../import.ts';
 import { readPassword } from '../profile.ts';
 import { type CommonOptions, runs } from '../run.ts';
@@ -9,7 +10,7 @@ interface ImportOptions extends CommonOptions {
   readonly url: string[];
   readonly account: string;
   readonly passwordFile?: string;
-  readonly max?: string;
+  readonly max?: number;
 }
 
 export function importCommand(program: Command): void {
@@ -25,7 +26,7 @@ export function importCommand(program: Command): void {
       )
       .option('--account <name>', 'account with the rights author and registrar', 'import')
       .option('--password-file <file>', 'file that holds its password')
-      .option('--max <n>', 'take only the first n Bundles'),
+      .option('--max <n>', 'take only the first n Bundles', wholeNumber(1, 1_000_000_000)),
     async (output, options, paths) => {
       const password = await readPassword(options.passwordFile);
       const gateways = new Map<string, Gateway>();
@@ -35,7 +36,7 @@ export function importCommand(program: Command): void {
         const { member } = await gateway.json<{ member: string }>('GET', '/v1/members');
         gateways.set(member, gateway);
       }
-      const source = { paths, ...(options.max === undefined ? {} : { max: Number(options.max) }) };
+      const source = { paths, ...(options.max === undefined ? {} : { max: options.max }) };
       const plan = await planFiles(source, [...gateways.keys()]);
       const progress = output.progress('sealing and importing', plan.survey.resources, 'records');
       const { entries, ...summary } = await runImport({ plan, gateways, progress });

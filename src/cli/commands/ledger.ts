@@ -9,6 +9,7 @@ import type { Command } from 'commander';
 import { fromBase64url, toHex } from '../../codec/bytes.ts';
 import { CodedError } from '../../codec/errors.ts';
 import { decodeReceipt, type LedgerReport, receiptToJson, verifyReceipt } from '../../ledger/verify/index.ts';
+import { LIST_LIMIT_MAX, wholeNumber } from '../arguments.ts';
 import { paint, table } from '../output.ts';
 import { connectProfile } from '../profile.ts';
 import { type CommonOptions, runs } from '../run.ts';
@@ -28,7 +29,7 @@ interface ShowOptions extends CommonOptions {
   readonly subject?: string;
   readonly record?: string;
   readonly patient?: string;
-  readonly limit: string;
+  readonly limit: number;
 }
 
 interface VerifyOptions extends CommonOptions {
@@ -65,7 +66,7 @@ export function ledgerCommands(program: Command): void {
       .option('--subject <id>')
       .option('--record <id>')
       .option('--patient <id>')
-      .option('--limit <n>', 'at most so many', '20'),
+      .option('--limit <n>', 'at most so many', wholeNumber(1, LIST_LIMIT_MAX), 20),
     async (output, options, [id]) => {
       const { gateway } = await connectProfile();
       if (id !== undefined) {
@@ -73,7 +74,7 @@ export function ledgerCommands(program: Command): void {
         output.result(entry, () => JSON.stringify(entry.entry, null, 2));
         return;
       }
-      const query = new URLSearchParams({ limit: options.limit });
+      const query = new URLSearchParams({ limit: String(options.limit) });
       for (const name of ['kind', 'subject', 'record', 'patient'] as const) {
         const value = options[name];
         if (value !== undefined) query.set(name, value);

@@ -170,7 +170,10 @@ async function runNode(path: string): Promise<number> {
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve());
   });
   try {
-    const member = await startMember(await readNodeConfig(path), log);
+    const starting = startMember(await readNodeConfig(path), log);
+    // Asked to stop before it is up: nothing is acknowledged yet, so the process may end where it stands.
+    const member = await Promise.race([starting, stop.then(() => undefined)]);
+    if (member === undefined) process.exit(EXIT.interrupted);
     output.line(`ready ${member.url}`);
     await stop;
     await member.close();

@@ -2,9 +2,11 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { decodePolicy, inspectHeader, printPolicy } from '../../abe/index.ts';
+import { contentJson } from '../../api/json.ts';
 import type { Purpose, RecordInfo } from '../../client/index.ts';
-import { fromBase64url, toHex } from '../../codec/bytes.ts';
+import { fromBase64url, toBase64url, toHex } from '../../codec/bytes.ts';
 import { CodedError } from '../../codec/errors.ts';
+import { LIST_LIMIT_MAX, wholeNumber } from '../arguments.ts';
 import { table } from '../output.ts';
 import { connectProfile } from '../profile.ts';
 import { type CommonOptions, runs } from '../run.ts';
@@ -22,7 +24,7 @@ interface PutOptions extends CommonOptions {
 interface ListOptions extends CommonOptions {
   readonly patient?: string;
   readonly custodian?: string;
-  readonly limit: string;
+  readonly limit: number;
 }
 
 export function recordCommands(program: Command): void {
@@ -47,9 +49,7 @@ export function recordCommands(program: Command): void {
             '/v1/records',
             {
               body: {
-                records: [
-                  { content: new TextDecoder('utf-8', { fatal: true }).decode(content), patient, ...policy },
-                ],
+                records: [{ content: toBase64url(content), encoding: 'base64url', patient, ...policy }],
               },
             },
           );
@@ -77,20 +77,23 @@ export function recordCommands(program: Command): void {
         plaintext = opened.plaintext;
         access = opened.access.entryId;
       } else {
-        const opened = await client.gateway.json<{ content: string; access: string }>(
+        const opened = await client.gateway.json<{ content: string; encoding: string; access: string }>(
           'POST',
           `/v1/records/${id}/open`,
           {
             body: { purpose: options.purpose },
           },
         );
-        plaintext = new TextEncoder().encode(opened.content);
+        plaintext =
+          opened.encoding === 'base64url'
+            ? fromBase64url(opened.content)
+            : new TextEncoder().encode(opened.content);
         access = opened.access;
       }
       output.note(`access entry ${access}`);
       if (options.out !== undefined) await writeFile(options.out, plaintext, { mode: 0o600 });
       else if (output.json) {
-        output.result({ record: id, access, content: new TextDecoder().decode(plaintext) }, () => '');
+        output.result({ record: id, access, ...contentJson(plaintext) }, () => '');
       } else {
         if (process.stdout.isTTY && plaintext.includes(0)) {
           throw new CodedError(
@@ -118,10 +121,10 @@ export function recordCommands(program: Command): void {
       .description('records on the ledger')
       .option('--patient <pseudonym>')
       .option('--custodian <member>')
-      .option('--limit <n>', 'at most so many', '20'),
+      .option('--limit <n>', 'at most so many', wholeNumber(1, LIST_LIMIT_MAX), 20),
     async (output, { patient, custodian, limit }) => {
       const page = await (await connectProfile()).records.list({
-        limit: Number(limit),
+        limit,
         ...(patient === undefined ? {} : { patient }),
         ...(custodian === undefined ? {} : { custodian }),
       });

@@ -1,6 +1,7 @@
 /** Private search and its fields. */
 import type { Command } from 'commander';
 import type { Purpose } from '../../client/index.ts';
+import { wholeNumber } from '../arguments.ts';
 import { table } from '../output.ts';
 import { connectProfile } from '../profile.ts';
 import { type CommonOptions, runs } from '../run.ts';
@@ -9,7 +10,7 @@ interface SearchCliOptions extends CommonOptions {
   readonly unit: 'patient' | 'record';
   readonly purpose: Purpose;
   readonly custodian?: string[];
-  readonly limit: string;
+  readonly limit: number;
 }
 
 export function searchCommands(program: Command): void {
@@ -21,7 +22,7 @@ export function searchCommands(program: Command): void {
       .option('--unit <unit>', 'patient or record', 'patient')
       .option('--purpose <purpose>', 'why', 'research')
       .option('--custodian <member...>', 'only these')
-      .option('--limit <n>', 'best so many', '20'),
+      .option('--limit <n>', 'best so many', wholeNumber(1, 1000), 20),
     async (output, options, [query]) => {
       const client = await connectProfile();
       const { unit, purpose, custodian: custodians, limit } = options;
@@ -29,7 +30,7 @@ export function searchCommands(program: Command): void {
         ? await client.search.query(query, {
             unit,
             purpose,
-            limit: Number(limit),
+            limit,
             ...(custodians === undefined ? {} : { custodians }),
           })
         : await client.gateway.json<Awaited<ReturnType<typeof client.search.query>>>(
@@ -40,7 +41,7 @@ export function searchCommands(program: Command): void {
                 query,
                 unit,
                 purpose,
-                limit: Number(limit),
+                limit,
                 ...(custodians === undefined ? {} : { custodians }),
               },
             },

@@ -5,7 +5,6 @@ import type { Committed, Gateway, Hippocrypt } from '../../client/index.ts';
 import { toBase64url } from '../../codec/bytes.ts';
 import { CodedError } from '../../codec/errors.ts';
 import { departmentOf, policyGroupOf } from '../../fhir/index.ts';
-import type { Consortium } from '../../node/consortium.ts';
 import {
   type ImportedRecord,
   type ImportSource,
@@ -16,6 +15,7 @@ import {
 import type { Output } from '../output.ts';
 import { type Cast, chooseCast } from './cast.ts';
 import type { People } from './people.ts';
+import type { Stage } from './stage.ts';
 
 export interface Sample {
   readonly record: string;
@@ -41,7 +41,7 @@ export interface TourImport {
 }
 
 export interface ImportSourcesOptions {
-  readonly consortium: Consortium;
+  readonly stage: Stage;
   readonly dir: string;
   readonly source: ImportSource;
   readonly output: Output;
@@ -58,8 +58,8 @@ interface TourFile {
 }
 
 export async function importSources(options: ImportSourcesOptions): Promise<TourImport> {
-  const { consortium, dir, source, people, onEnrolled } = options;
-  const members = [...consortium.urls.keys()];
+  const { stage, dir, source, people, onEnrolled } = options;
+  const members = [...stage.urls.keys()];
   const path = join(dir, 'tour.json');
   const before = await readTour(path);
   const cast = before?.cast ?? (await chooseCast(await planFiles(source, members), members));
@@ -70,7 +70,7 @@ export async function importSources(options: ImportSourcesOptions): Promise<Tour
   );
   if (before !== undefined) return { ...before, ...staff.clients, summary: null };
   const plan = await planFiles(source, members);
-  const gateways = await importGateways(people, consortium.urls);
+  const gateways = await importGateways(people, stage.urls);
   const found: { sample?: Sample } = {};
   const pseudonyms = new Map<string, string>();
   const summary = await runImport({
@@ -90,7 +90,7 @@ export async function importSources(options: ImportSourcesOptions): Promise<Tour
     throw new CodedError('import.empty', 'the record that the tour opens was not imported');
   const expected = cast.matches.flatMap((key) => pseudonyms.get(key) ?? []).sort();
   const file: TourFile = { v: 1, cast, sample: found.sample, expected, count: summary.records };
-  await settled(consortium);
+  await stage.settled();
   await writeFile(path, `${JSON.stringify(file)}\n`, { flush: true });
   return { ...file, ...staff.clients, summary };
 }
@@ -167,10 +167,4 @@ async function importGateways(
     gateways.set(member, client.gateway);
   }
   return gateways;
-}
-
-/** Resolves when every custodian's index covers its records and every member holds the copies. */
-async function settled(consortium: Consortium): Promise<void> {
-  await Promise.all([...consortium.nodes.values()].map((node) => node.indexService().flush()));
-  await Promise.all([...consortium.nodes.values()].map((node) => node.replicas.idle()));
 }

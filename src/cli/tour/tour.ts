@@ -4,10 +4,9 @@
  */
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Committed, platformRandom, type RecordInfo } from '../../client/index.ts';
+import { type Committed, Hippocrypt, platformRandom, type RecordInfo } from '../../client/index.ts';
 import { equalBytes, fromBase64url, toHex } from '../../codec/bytes.ts';
 import { CodedError } from '../../codec/errors.ts';
-import type { Consortium } from '../../node/consortium.ts';
 import type { ImportSource } from '../import.ts';
 import { type Output, paint } from '../output.ts';
 import { flipOneByte, verifyExport } from '../verify.ts';
@@ -15,9 +14,10 @@ import { joined, opensByEquations, type Target, withAllGates, withoutGate } from
 import type { Cast } from './cast.ts';
 import { importSources, type TourImport } from './importing.ts';
 import { People } from './people.ts';
+import type { Stage } from './stage.ts';
 
 export interface TourOptions {
-  readonly consortium: Consortium;
+  readonly stage: Stage;
   readonly dir: string;
   readonly source: ImportSource;
   readonly output: Output;
@@ -69,10 +69,10 @@ const figure = (ms: number): string => (ms < 1000 ? `${Math.round(ms)} ms` : `${
 
 /** Walks the tour. Throws `tour.failed` or the code of what went wrong. */
 export async function runTour(options: TourOptions): Promise<readonly TourStep[]> {
-  const { consortium, dir, output } = options;
+  const { stage, dir, output } = options;
   const walk = new Walk(output);
-  const people = await People.open(join(dir, 'people'), consortium.urls);
-  stepKey(consortium, walk);
+  const people = await People.open(join(dir, 'people'), stage.urls);
+  await stepKey(stage, walk);
   const imported = await importSources({
     ...options,
     people,
@@ -92,7 +92,7 @@ export async function runTour(options: TourOptions): Promise<readonly TourStep[]
     );
   } else walk.done('c', `${imported.count} records are here from an earlier start`);
   const record = await stepOpen(imported, walk);
-  await stepDeny(consortium, imported, record, walk);
+  await stepDeny(stage, imported, record, walk);
   await stepSearch(imported, walk);
   await stepConsent(imported, record, walk);
   await stepPolicy(imported, record, walk);
@@ -100,9 +100,10 @@ export async function runTour(options: TourOptions): Promise<readonly TourStep[]
   return walk.steps;
 }
 
-function stepKey(consortium: Consortium, walk: Walk): void {
-  const [node] = consortium.nodes.values();
-  const keys = node.authorityKeys();
+async function stepKey(stage: Stage, walk: Walk): Promise<void> {
+  const [url] = stage.urls.values();
+  const { context } = await Hippocrypt.connect({ url });
+  const keys = await context.authorityKeys();
   walk.done(
     'a',
     `${keys.n} authorities made the public key ${toHex(keys.mpk.hash).slice(0, 12)} without a dealer; any ${keys.t} of them make a key`,
@@ -136,12 +137,7 @@ async function stepOpen(imported: TourImport, walk: Walk): Promise<RecordInfo> {
 }
 
 /** f: a clerk is denied; then the equations themselves are attacked. */
-async function stepDeny(
-  consortium: Consortium,
-  imported: TourImport,
-  record: RecordInfo,
-  walk: Walk,
-): Promise<void> {
+async function stepDeny(stage: Stage, imported: TourImport, record: RecordInfo, walk: Walk): Promise<void> {
   const { clerk, doctor } = imported;
   const denied = await clerk.records.access([record], 'payment');
   must(!denied.verdicts[0].granted, 'the clerk is denied');
@@ -157,15 +153,9 @@ async function stepDeny(
   const header = await doctor.records.header(record);
   const registry = await doctor.context.registry();
   const target: Target = { group, keys: await doctor.context.authorityKeys(), registry, header };
-  const shares = await Promise.all(
-    [...consortium.nodes.values()].map((node) => node.options.keystore.get('share/0')),
-  );
+  const shares = await stage.shares();
   const doctorRing = (await doctor.records.access([record], 'treatment')).ring;
-  const clerkRing = withAllGates(
-    target,
-    await clerk.keys.current(),
-    shares.flatMap((share) => share ?? []),
-  );
+  const clerkRing = withAllGates(target, await clerk.keys.current(), shares);
   must(opensByEquations(target, doctorRing, platformRandom), "the doctor's key opens by the raw equations");
   must(
     !opensByEquations(target, joined(clerkRing, doctorRing), platformRandom),
@@ -177,7 +167,7 @@ async function stepDeny(
   );
   walk.done(
     'f',
-    'raw equations, checks bypassed: clerk with every gate part and borrowed points fails; doctor without the gate fails',
+    `raw equations, checks bypassed: clerk with ${shares.length === 0 ? "the doctor's" : 'every gate part and borrowed'} points fails; doctor without the gate fails`,
   );
 }
 
