@@ -82,3 +82,17 @@ export function signedPair(body: {
   }
   return { tx: fromBase64url(body.tx), sig: fromBase64url(body.sig) };
 }
+
+/** Plaintext as JSON carries it without loss: text if it is UTF-8, else its bytes in base64url. */
+export function contentJson(plaintext: Uint8Array): {
+  readonly content: string;
+  readonly encoding: 'utf-8' | 'base64url';
+} {
+  try {
+    // A byte order mark is part of the content.
+    const text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(plaintext);
+    return { content: text, encoding: 'utf-8' };
+  } catch {
+    return { content: toBase64url(plaintext), encoding: 'base64url' };
+  }
+}

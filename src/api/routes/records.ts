@@ -6,7 +6,7 @@ import { z } from 'zod';
 import { fromBase64url, fromHex, toBase64url, utf8 } from '../../codec/bytes.ts';
 import { CodedError } from '../../codec/errors.ts';
 import { recordId, subjectId } from '../../codec/ids.ts';
-import { committedJson, signedPair, toJson } from '../json.ts';
+import { committedJson, contentJson, signedPair, toJson } from '../json.ts';
 import type { Services } from '../ports.ts';
 import {
   base64url,
@@ -34,6 +34,8 @@ const INLINE_PAYLOAD_MAX = 24 * 1024 * 1024;
 const bearer = [{ bearer: [] }];
 const byId = z.object({ id: RecordIdText });
 const RecordView = z.record(z.string(), z.unknown()).meta({ id: 'Record' });
+
+const Encoding = z.enum(['utf-8', 'base64url']);
 
 /** The caller's Idempotency-Key; throws `request.invalid` for one of another form. */
 function idempotencyKeyOf(headers: Readonly<Record<string, unknown>>): string | undefined {
@@ -89,7 +91,11 @@ export function recordRoutes(scope: FastifyInstance, services: Services): void {
           records: z
             .array(
               z.object({
-                content: z.string().min(1).describe('the exact text of the resource'),
+                content: z
+                  .string()
+                  .min(1)
+                  .describe('the exact text of the resource, or its bytes in base64url'),
+                encoding: Encoding.default('utf-8'),
                 patient: SubjectIdText.nullable().default(null),
                 policy: PolicyText.optional(),
               }),
@@ -133,7 +139,7 @@ export function recordRoutes(scope: FastifyInstance, services: Services): void {
       const done = await services.records.putPlain(
         session,
         body.records.map((one) => ({
-          content: utf8(one.content),
+          content: one.encoding === 'utf-8' ? utf8(one.content) : fromBase64url(one.content),
           patient: one.patient === null ? null : subjectId(one.patient),
           ...(one.policy === undefined ? {} : { policy: one.policy }),
         })),
@@ -297,7 +303,8 @@ export function recordRoutes(scope: FastifyInstance, services: Services): void {
           200: z.object({
             record: RecordIdText,
             custody: z.literal('gateway'),
-            content: z.string(),
+            content: z.string().describe('text, or base64url for what is not well-formed UTF-8'),
+            encoding: Encoding,
             access: EntryIdText,
             committed: Committed,
           }),
@@ -314,7 +321,7 @@ export function recordRoutes(scope: FastifyInstance, services: Services): void {
       return {
         record: request.params.id,
         custody: 'gateway' as const,
-        content: new TextDecoder('utf-8', { fatal: true }).decode(done.plaintext),
+        ...contentJson(done.plaintext),
         access: done.access.entryId,
         committed: committedJson(done.access, await services.ledger.receipt(done.access.entryId, 3_000)),
       };
