@@ -29,8 +29,6 @@ export interface KvStore extends KvReader {
   write(ops: readonly KvOp[]): Promise<void>;
 }
 
-type Change = { readonly key: Uint8Array; readonly value: Uint8Array | undefined };
-
 /** A map key with the order and identity of the bytes: one UTF-16 unit a byte. */
 export function kvName(key: Uint8Array): string {
   let out = '';
@@ -41,60 +39,6 @@ export function kvName(key: Uint8Array): string {
 const within = (key: Uint8Array, range: KvRange): boolean =>
   (range.gte === undefined || compareBytes(key, range.gte) >= 0) &&
   (range.lt === undefined || compareBytes(key, range.lt) < 0);
-
-/** `base` as it will read once `ops` are written. Nothing is written; `base` must not change underneath. */
-export function overlay(base: KvReader, ops: readonly KvOp[]): KvReader {
-  const tables = new Map<string, Map<string, Change>>();
-  for (const op of ops) {
-    const table = tables.get(op.table) ?? new Map<string, Change>();
-    tables.set(op.table, table);
-    table.set(kvName(op.key), { key: op.key, value: 'value' in op ? op.value : undefined });
-  }
-  return {
-    get(table, key) {
-      const change = tables.get(table)?.get(kvName(key));
-      return change === undefined ? base.get(table, key) : change.value;
-    },
-    range(table, range) {
-      const changes = [...(tables.get(table)?.values() ?? [])].filter((change) => within(change.key, range));
-      return mergeRange(base.range(table, { ...range, limit: undefined }), changes, range);
-    },
-  };
-}
-
-function* mergeRange(
-  base: Iterable<readonly [Uint8Array, Uint8Array]>,
-  changes: readonly Change[],
-  range: KvRange,
-): Generator<readonly [Uint8Array, Uint8Array]> {
-  const sign = range.reverse === true ? -1 : 1;
-  const pending = changes.toSorted((a, b) => sign * compareBytes(a.key, b.key));
-  let left = range.limit ?? Number.POSITIVE_INFINITY;
-  let next = 0;
-  for (const row of base) {
-    while (next < pending.length && sign * compareBytes(pending[next].key, row[0]) < 0) {
-      const { key, value } = pending[next++];
-      if (value === undefined) continue;
-      if (left-- <= 0) return;
-      yield [key, value];
-    }
-    if (next < pending.length && compareBytes(pending[next].key, row[0]) === 0) {
-      const { key, value } = pending[next++];
-      if (value === undefined) continue;
-      if (left-- <= 0) return;
-      yield [key, value];
-      continue;
-    }
-    if (left-- <= 0) return;
-    yield row;
-  }
-  for (; next < pending.length; next++) {
-    const { key, value } = pending[next];
-    if (value === undefined) continue;
-    if (left-- <= 0) return;
-    yield [key, value];
-  }
-}
 
 /** A store in memory, for offline verification, simulations and tests. Not durable. */
 export class MemoryStore implements KvStore {
