@@ -23,6 +23,8 @@ export const ABE_ERROR = {
   partMalformed: 'abe.part_malformed',
   /** A part belongs to another key, generation, epoch or authority than the ring. */
   partMismatch: 'abe.part_mismatch',
+  /** A key ring holds as many leaves of one authority as it may: let it forget old gates. */
+  ringFull: 'abe.ring_full',
   /** Fewer than t authorities gave parts that hold all the leaves needed. */
   partsInsufficient: 'abe.parts_insufficient',
   /** A leaf that no authority may raise: unknown type, or the reserved string b. */

@@ -206,10 +206,6 @@ export function mclGroup(mcl: MclModule): Group {
       wipeScalar();
       return takeG1();
     },
-    isIdentityG1(p) {
-      put(own(MclG1, p), left);
-      return mcl._mclBnG1_isZero(left) === 1;
-    },
     inSubgroupG1(p) {
       put(own(MclG1, p), left);
       return mcl._mclBnG1_isValidOrder(left) === 1;

@@ -149,7 +149,6 @@ export function nobleGroup(): Group {
     multiMulG1: (points, scalars) =>
       new NobleG1(points.reduce((sum, p, i) => sum.add(mulPoint1(p1(p), scalars[i])), Point1.ZERO)),
     mulSecretG1: (p, k) => new NobleG1(p1(p).multiply(bytesToBigint(k))),
-    isIdentityG1: (p) => p1(p).is0(),
     inSubgroupG1: (p) => p1(p).isTorsionFree(),
     equalG1: (a, b) => p1(a).equals(p1(b)),
     sumG2: (points) => new NobleG2(points.reduce((sum, p) => sum.add(p2(p)), Point2.ZERO)),

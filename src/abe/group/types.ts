@@ -56,7 +56,6 @@ export interface Group {
   /** Sum of k_i p_i: several times faster than one by one for many points or short scalars. Public scalars. */
   multiMulG1(points: readonly G1[], scalars: readonly bigint[]): G1;
   mulSecretG1(p: G1, k: SecretScalar): G1;
-  isIdentityG1(p: G1): boolean;
   inSubgroupG1(p: G1): boolean;
   equalG1(a: G1, b: G1): boolean;
 

@@ -20,7 +20,7 @@ export interface Randomness {
 }
 
 /** lambda_i = M_i . (s, v). */
-export function shares(compiled: CompiledPolicy, randomness: Randomness): bigint[] {
+function shares(compiled: CompiledPolicy, randomness: Randomness): bigint[] {
   const { s, v } = randomness;
   return compiled.rows.map(({ entries }) => {
     let lambda = 0n;
@@ -30,7 +30,7 @@ export function shares(compiled: CompiledPolicy, randomness: Randomness): bigint
 }
 
 /** c3_i for one row. */
-export function rowElement(group: Group, leaf: Uint8Array, lambda: bigint, sPrime: bigint): G1 {
+function rowElement(group: Group, leaf: Uint8Array, lambda: bigint, sPrime: bigint): G1 {
   return group.sumG1([
     group.mulG1(group.hashToG1(bLeaf()), lambda),
     group.mulG1(group.hashToG1(leaf), sPrime),

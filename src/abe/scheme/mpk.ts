@@ -9,7 +9,6 @@ import { taggedHash } from '../../codec/hash.ts';
 import { decodeFields, isBytes } from '../decode.ts';
 import { ABE_DOMAIN, SUITE } from '../domains.ts';
 import { ABE_ERROR } from '../errors.ts';
-import { scalarToBytes } from '../group/scalar.ts';
 import { type Group, type GT, GT_BYTES } from '../group/types.ts';
 import { bLeaf } from '../policy/index.ts';
 
@@ -72,15 +71,6 @@ export function decodeMpk(group: Group, bytes: Uint8Array): MasterPublicKey {
     return malformed('a master public key in GT', cause);
   }
   return masterPublicKey(group, E);
-}
-
-/**
- * E for a known alpha. For the offline toolkit and for tests: whoever knows alpha can open everything. A
- * consortium makes its key with the ceremony in `dkg/`, where nobody learns alpha.
- */
-export function mpkFromAlpha(group: Group, alpha: bigint): MasterPublicKey {
-  const blinded = group.mulSecretG1(group.g1, scalarToBytes(alpha));
-  return masterPublicKey(group, group.pairingProduct([[blinded, group.g2]]));
 }
 
 /** Suite and mpk hash as one prefix for derivations that must not cross keys. */

@@ -53,7 +53,7 @@ function mismatch(what: string): never {
 }
 
 /** Compares a header's claims with the ledger's; throws `abe.header_mismatch`. Public data only. */
-export function checkExpected(header: Header, expected: ExpectedHeader): void {
+function checkExpected(header: Header, expected: ExpectedHeader): void {
   if (!equalBytes(header.recordId, expected.recordId)) mismatch('the record id');
   if (header.version !== expected.version) mismatch('the version');
   if (!equalBytes(header.policyBytes, expected.policyBytes)) mismatch('the policy');

@@ -52,7 +52,8 @@ function checkBelongs(ring: KeyRing, part: KeyPart): void {
 
 /**
  * `ring` with the parts that `encoded` hold, in order. A first part of an authority replaces what was there; an
- * extension needs one. Throws `abe.part_malformed` and `abe.part_mismatch`; points are checked when combined.
+ * extension needs one. Throws `abe.part_malformed`, `abe.part_mismatch`, `abe.ring_full`; points are checked when
+ * they are combined.
  */
 export function addKeyParts(ring: KeyRing, encoded: readonly Uint8Array[]): KeyRing {
   const parts = new Map(ring.parts);
@@ -67,8 +68,8 @@ export function addKeyParts(ring: KeyRing, encoded: readonly Uint8Array[]): KeyR
     for (const { leaf, point } of part.leaves) leaves.set(toHex(leaf), point);
     if (leaves.size > RING_LEAVES_MAX) {
       throw new CodedError(
-        ABE_ERROR.partMismatch,
-        `a ring keeps at most ${RING_LEAVES_MAX} leaves an authority`,
+        ABE_ERROR.ringFull,
+        `a ring keeps at most ${RING_LEAVES_MAX} leaves of an authority: let it forget old gates (filterLeaves)`,
       );
     }
     parts.set(part.authority, { k1: base.k1, k3: base.k3, leaves });

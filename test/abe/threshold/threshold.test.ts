@@ -28,7 +28,8 @@ import {
 import { encodePart, lagrangeAtZero, lagrangeScalars, mod } from '../../../src/abe/internal.ts';
 import { onOnePolynomial } from '../../../src/abe/threshold/keys.ts';
 import { PART_LEAVES_MAX } from '../../../src/abe/threshold/part.ts';
-import { concat, toHex } from '../../../src/codec/bytes.ts';
+import { RING_LEAVES_MAX } from '../../../src/abe/threshold/ring.ts';
+import { concat, toHex, u32be } from '../../../src/codec/bytes.ts';
 import { decodeCbor, encodeCbor } from '../../../src/codec/cbor.ts';
 import { type Consortium, consortium, id, issueRing, keyOf, seeded } from '../fixtures.ts';
 
@@ -272,6 +273,35 @@ describe('threshold issue', () => {
     const lean = filterLeaves(ring, (hex) => hex !== toHex(gate));
     expect(encodeKeyRing(ring)).toEqual(before);
     expect([...combine(lean).key.leaves.keys()]).toEqual([toHex(A)]);
+  });
+
+  test('a ring keeps as many leaves of an authority as it says, and no more', () => {
+    const ring = emptyKeyRing(all.keys, keyId, 1);
+    const [authority] = all.authorities;
+    const first = decodePart(issueKeyPart(authority, { keyId, generation: 1, leaves: [] }));
+    const point = group.encodeG1(group.g1);
+    const extension = (from: number, count: number): Uint8Array =>
+      encodePart({
+        ...first,
+        base: undefined,
+        leaves: Array.from({ length: count }, (_, i) => ({
+          leaf: concat(Uint8Array.of(7), u32be(from + i)),
+          point,
+        })),
+      });
+    const many = Array.from({ length: 12 }, (_, i) => extension(i * 8192, 8192));
+    const rest = RING_LEAVES_MAX - 12 * 8192;
+    const full = addKeyParts(ring, [encodePart(first), ...many, extension(12 * 8192, rest)]);
+    expect(full.parts.get(1)?.leaves.size).toBe(RING_LEAVES_MAX);
+    expect(() => addKeyParts(full, [extension(13 * 8192, 1)])).toThrow(
+      expect.objectContaining({ code: 'abe.ring_full' }),
+    );
+    expect(
+      addKeyParts(
+        filterLeaves(full, () => false),
+        [extension(13 * 8192, 1)],
+      ).parts.get(1)?.leaves.size,
+    ).toBe(1);
   });
 
   test('rings, parts, shares and keys are read back from their bytes, and from nothing else', () => {
