@@ -4,6 +4,7 @@ export { Frontier, frontierMatches } from './frontier.ts';
 export {
   FRONTIER_KEY,
   LOG_TABLE,
+  parseTilePath,
   TILE_HEIGHT,
   TILE_LEVEL_MAX,
   TILE_WIDTH,

@@ -54,3 +54,23 @@ export function tilePath(level: number, index: number, width: number = TILE_WIDT
   const path = groups.map((group, i) => (i === groups.length - 1 ? group : `x${group}`)).join('/');
   return `tile/${level}/${path}${width === TILE_WIDTH ? '' : `.p/${width}`}`;
 }
+
+/** Most groups of three digits: indices stay below 10^15, inside 2^53. */
+const PATH_GROUPS_MAX = 5;
+
+/**
+ * The tile that a path as `tilePath` writes it names; undefined for any other text, also for one that only looks like it
+ * (leading zero groups, `.p/256`).
+ */
+export function parseTilePath(path: string): { level: number; index: number; width: number } | undefined {
+  const match = /^tile\/([0-6])\/((?:x[0-9]{3}\/)*)([0-9]{3})(?:\.p\/([1-9][0-9]{0,2}))?$/.exec(path);
+  if (match === null) return undefined;
+  const groups = `${match[2]}${match[3]}`.split('/').map((group) => group.replace('x', ''));
+  if (groups.length > PATH_GROUPS_MAX) return undefined;
+  const tile = {
+    level: Number(match[1]),
+    index: Number(groups.join('')),
+    width: match[4] === undefined ? TILE_WIDTH : Number(match[4]),
+  };
+  return tilePath(tile.level, tile.index, tile.width) === path ? tile : undefined;
+}

@@ -225,9 +225,35 @@ describe('tiles', () => {
     expect(() => tree.tile(9, 0)).toThrow('at most 0');
   });
 
-  test('have the paths of the specification', () => {
+  test('have the paths of the specification, and no others', () => {
     expect(tilePath(0, 1234067)).toBe('tile/0/x001/x234/067');
     expect(tilePath(1, 0, 7)).toBe('tile/1/000.p/7');
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 0, max: 6 }),
+        fc.nat(),
+        fc.integer({ min: 1, max: 256 }),
+        (level, index, width) => {
+          expect(parseTilePath(tilePath(level, index, width))).toEqual({ level, index, width });
+        },
+      ),
+    );
+    const others = [
+      'tile/0/x000/001',
+      'tile/0/1',
+      'tile/0/000.p/256',
+      'tile/0/000.p/0',
+      'tile/7/000',
+      'tile/0/000/',
+    ];
+    const worse = [
+      'tile/00/000',
+      'tile/0/x001/x2/067',
+      '/tile/0/000',
+      'tile/0/x999/x999/x999/x999/x999/999',
+      '../../x',
+    ];
+    for (const path of [...others, ...worse]) expect(parseTilePath(path), path).toBeUndefined();
     expect(tileWidth(1, 0, 70_000)).toBe(256);
     expect(tileWidth(1, 1, 70_000)).toBe(17);
   });
