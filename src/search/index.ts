@@ -78,6 +78,7 @@ export {
   planQuery,
 } from './plan.ts';
 export { type Bound, type Match, parseQuery, type Query, type Term } from './query.ts';
+export { type RankedHit, TOP_MAX } from './rank.ts';
 export {
   type ByteRange,
   type FetchCount,
@@ -88,7 +89,6 @@ export {
 export {
   type CustodianIndex,
   type QueryResult,
-  type RankedHit,
   type RecordHits,
   type RunInput,
   runQuery,

@@ -92,6 +92,24 @@ export function subtract(a: Uint32Array, b: Uint32Array): Uint32Array {
   return out.subarray(0, n);
 }
 
+/** Every member moved by `by`. */
+export function shifted(values: Uint32Array, by: number): Uint32Array {
+  const out = new Uint32Array(values.length);
+  for (let i = 0; i < values.length; i++) out[i] = values[i] + by;
+  return out;
+}
+
+/** Sets one behind the other; each lies above the one before. */
+export function joined(parts: readonly Uint32Array[]): Uint32Array {
+  const out = new Uint32Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let offset = 0;
+  for (const part of parts) {
+    out.set(part, offset);
+    offset += part.length;
+  }
+  return out;
+}
+
 /** 0 to length - 1. */
 export function allBelow(length: number): Uint32Array {
   const out = new Uint32Array(length);

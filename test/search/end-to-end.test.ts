@@ -116,6 +116,21 @@ describe('a small hospital answers', () => {
     ]);
   });
 
+  test('ranking by patient takes the best record of each word, and never names a record of somebody else', async () => {
+    const mercy = await hospital();
+    mercy.put([{ field: 'note', kind: 'text', text: 'diabetes diabetes diabetes' }], 'dora');
+    await mercy.flush();
+    const byWord = await ask('note:diabetes and not kind:Procedure', 'patient', [mercy], 5);
+    expect(byWord.ranked).toEqual([
+      { custodian: 'mercy', indexNo: 6, patient: 'dora', score: 3 },
+      { custodian: 'mercy', indexNo: 3, patient: 'ben', score: 2 },
+    ]);
+    const byAbsence = await ask('not note:*', 'patient', [mercy], 5);
+    expect(byAbsence.ranked).toEqual([{ custodian: 'mercy', indexNo: 5, patient: 'cleo', score: 0 }]);
+    expect((await ask('kind:*', 'record', [mercy], 2)).ranked.map(({ indexNo }) => indexNo)).toEqual([5, 3]);
+    expect((await ask('kind:*', 'record', [mercy], 0)).ranked).toEqual([]);
+  });
+
   test('a client that has only field key and VOPRF answers reads the same', async () => {
     const mercy = await hospital();
     const plan = planQuery(parseQuery('condition:e11* and onset >= 2010'), REGISTRY);
