@@ -6,6 +6,7 @@ import {
   frontierMatches,
   LOG_TABLE,
   LogTree,
+  parseTilePath,
   tileKey,
   tilePath,
   tileWidth,
