@@ -1,3 +1,4 @@
+import { writeFileSync } from 'node:fs';
 import { CarReader } from '@ipld/car';
 import { encode, prepare } from '@ipld/dag-pb';
 import { UnixFS } from 'ipfs-unixfs';
@@ -22,6 +23,7 @@ import {
   codeOf,
   collectBytes,
   expectSame,
+  filesBelow,
   seededBytes,
   streamOf,
   temporaryDirectory,
@@ -247,6 +249,19 @@ describe('fetching from peers', () => {
     await half.put(bytes.subarray(0, CHUNK_BYTES));
     await fetchFromPeers(here, [peerOf('half', half), peerOf('whole', whole)], cid, LIMIT);
     expect(await here.has(cid)).toBe(true);
+  });
+
+  test('damaged blocks are mended', async () => {
+    const dir = temporaryDirectory();
+    const [here, there] = [closing(openEmbeddedStore(dir)), open()];
+    const { cid } = await here.put(bytes);
+    await there.put(bytes);
+    const [one, two] = filesBelow(dir).filter((path) => path.includes('/files/'));
+    writeFileSync(one, seededBytes('rot', CHUNK_BYTES));
+    writeFileSync(two, '');
+    expect(await codeOf(collectBytes(here.get(cid)))).toBe('storage.corrupt');
+    expect(await fetchFromPeers(here, [peerOf('there', there)], cid, LIMIT)).toMatchObject({ blocks: 2 });
+    expectSame(await collectBytes(here.get(cid)), bytes);
   });
 
   test('nobody having it is storage.not_found with each reason', async () => {

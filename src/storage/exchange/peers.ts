@@ -4,7 +4,7 @@
  * graph under the wanted root names, so a peer can neither alter an object nor fill the disk with others.
  */
 import { compareBytes, utf8 } from '../../codec/bytes.ts';
-import { CodedError } from '../../codec/errors.ts';
+import { CodedError, hasCode } from '../../codec/errors.ts';
 import { taggedHash } from '../../codec/hash.ts';
 import { storageError } from '../errors.ts';
 import { readCar } from '../payload/car.ts';
@@ -20,7 +20,7 @@ const SINGLE_REQUESTS_MAX = 8;
 /** One member's gateway. */
 export interface BlockPeer {
   readonly name: string;
-  /** GET of a path under `/ipfs/`, query included, with the status and the body as it streams. */
+  /** GET of a path under `/ipfs/`, query included, with the status and the body as it streams. Must time out. */
   get(path: string): Promise<{ readonly status: number; readonly body: AsyncIterable<Uint8Array> }>;
 }
 
@@ -38,7 +38,8 @@ export function replicasFor(cid: string, members: readonly string[], factor: num
 }
 
 /**
- * Makes the object `cid` complete in `store`, asking `peers` in order. Throws `storage.not_found` when no peer has
+ * Makes the object `cid` complete in `store`, asking `peers` in order; damaged blocks count as missing and are
+ * mended. Throws `storage.not_found` when no peer has
  * what is missing, `storage.too_large` when more than `bytesMax` bytes would be needed. What was fetched stays, so
  * another attempt goes on from there. Answers how many blocks and bytes came.
  */
@@ -101,20 +102,24 @@ class Fetching {
     return missing.length === 0;
   }
 
-  /** The first `limit` blocks of the object that are named but not here. */
+  /** The first `limit` blocks of the object that are named but not here, or here and damaged. */
   async missing(limit: number): Promise<CID[]> {
     const missing: CID[] = [];
-    const read = (cid: CID) => this.#store.getBlock(cid.toString());
+    const read = (cid: CID) => this.#readWhole(cid);
     for await (const cid of walkDag(this.#root, read)) {
-      const here = cid.code === RAW_CODEC ? await this.#hasRaw(cid) : await read(cid);
-      if (!here) missing.push(cid);
+      if ((await read(cid)) === undefined) missing.push(cid);
       if (missing.length === limit) break;
     }
     return missing;
   }
 
-  #hasRaw(cid: CID): Promise<boolean> {
-    return this.#store.has(cid.toString());
+  async #readWhole(cid: CID): Promise<Uint8Array | undefined> {
+    try {
+      return await this.#store.getBlock(cid.toString());
+    } catch (error) {
+      if (hasCode(error, 'storage.corrupt')) return undefined;
+      throw error;
+    }
   }
 
   #needsCar(missing: readonly CID[]): boolean {
