@@ -1,11 +1,11 @@
 /** Who belongs to the consortium: the genesis members, admission, leaving, and the validators of each epoch. */
 import { toHex } from '../../codec/bytes.ts';
-import { checkPublicKey } from '../../codec/signature.ts';
 import type { Admission } from '../entries/governance.ts';
 import type { GenesisOperator, Member } from '../entries/members.ts';
 import { admissionMessage } from '../entries/proofs.ts';
 import { setAttribute } from './holding.ts';
 import { KEY_PROOF_COST } from './meter.ts';
+import { checkNewKey } from './public-keys.ts';
 import { refuse } from './refusal.ts';
 import { rightAttribute } from './rights.ts';
 import type { RuleContext } from './rule.ts';
@@ -49,8 +49,8 @@ export function checkAdmission({ state, chain, host, meter }: RuleContext, admis
   const { member, operator, proof } = admission;
   const present = membersOf(state);
   const validatorKey = { alg: 'ed25519', key: member.validatorKey } as const;
-  checkPublicKey(validatorKey);
-  checkPublicKey(operator.key);
+  checkNewKey(validatorKey);
+  checkNewKey(operator.key);
   const taken = (one: Member): boolean =>
     one.id === member.id || toHex(one.validatorKey) === toHex(member.validatorKey);
   const wasMember = state.get(STATE.former(member.id)) !== undefined;

@@ -8,10 +8,10 @@ import { refuse } from './refusal.ts';
 /** Most that one transaction may cost. */
 export const TRANSACTION_COST_MAX = 100_000;
 /** Most that all transactions of a block may cost. */
-export const BLOCK_COST_MAX = 200_000;
+export const BLOCK_COST_MAX = 250_000;
 
 /** A new key: its order is checked, and its signature. */
-export const KEY_PROOF_COST = 2000;
+export const KEY_PROOF_COST = 1000;
 /** Evidence: two signatures. */
 export const EVIDENCE_COST = 500;
 /** Canonical bytes of a policy that cost one unit; a condition takes about twice as many. */

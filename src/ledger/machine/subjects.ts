@@ -2,13 +2,14 @@
 
 import { printAttribute } from '../../abe/policy/index.ts';
 import { toHex } from '../../codec/bytes.ts';
-import { checkPublicKey, type PublicKey } from '../../codec/signature.ts';
+import type { PublicKey } from '../../codec/signature.ts';
 import { SUBJECT_KEYS_MAX } from '../entries/bounds.ts';
 import { subjectProofMessage } from '../entries/proofs.ts';
 import type { AttributeSet } from '../entries/subjects.ts';
 import { activeSubject, bumpGeneration, endAttribute, generationOf, holds, setAttribute } from './holding.ts';
 import { KEY_PROOF_COST } from './meter.ts';
 import { type Attribute, attributeOf, checkAttribute, registryOf } from './policies.ts';
+import { checkNewKey } from './public-keys.ts';
 import { refuse } from './refusal.ts';
 import { RIGHT_LABEL, RIGHTS, type Right, requireRight, rightAttribute } from './rights.ts';
 import { NOTHING, type Rule, type RuleContext } from './rule.ts';
@@ -28,7 +29,7 @@ function checkProof(
   proof: Uint8Array,
 ): void {
   meter.spend(KEY_PROOF_COST);
-  checkPublicKey(key);
+  checkNewKey(key);
   if (!host.verifies(key, subjectProofMessage(chain.chainId, subject, member, key), proof))
     refuse('subject.proof');
 }

@@ -1,6 +1,7 @@
 /** Who is enrolled by whom, what attributes do to generations, and who may grant what (docs/entries.md). */
 import { describe, expect, it } from 'vitest';
 import { STATE, subjectProofMessage } from '../../../src/ledger/index.ts';
+import { TRANSACTION_COST_MAX } from '../../../src/ledger/machine/meter.ts';
 import {
   bytesOf,
   DAY_MS,
@@ -8,6 +9,7 @@ import {
   MINUTE_MS,
   operatorOf,
   recordItem,
+  recordOf,
   signerOf,
   subjectHex,
   subjectOf,
@@ -344,10 +346,38 @@ describe('the envelope', () => {
     expect(ledger.engine.get(STATE.held(subjectHex('ada')))).toEqual(['alder/unit:a', 'alder/unit:c']);
   });
 
-  it('a transaction that would take too long is refused', async () => {
+  it('a transaction that would take too long is refused, and a block takes no more than its share', async () => {
     const ledger = await TestLedger.open();
-    const list = Array.from({ length: 51 }, (_, i) => enrolment(`subject ${i}`, 'alder'));
-    expect(await ledger.refusal(ALDER, 'SubjectPut', list)).toBe('tx.too_costly');
-    expect(await ledger.refusal(ALDER, 'SubjectPut', list.slice(0, 50))).toBe('none');
+    await ledger.openShares();
+    await ledger.enrol('import', 'alder', ['right:author']);
+    await ledger.enrol('ada', 'alder', ['role:doctor']);
+    const text = (i: number): string =>
+      Array.from({ length: 250 }, (_, j) => `alder/unit:u${i}x${j}${'y'.repeat(60)}`).join(' or ');
+    const names = Array.from({ length: 40 }, (_, i) => `r${i}`);
+    const items = names.map((name, i) => recordItem(name, text(i)));
+    for (let i = 0; i < 40; i += 8)
+      await ledger.put('import', 'RecordPut', { records: items.slice(i, i + 8) });
+    const cost = items.reduce((sum, item) => sum + 1 + Math.ceil(item.policy.length / 8), 0);
+    const keyId = await ledger.key('ada', ['alder/role:doctor']);
+    const ask = (count: number) => ({
+      keyId,
+      generation: 0,
+      records: names.slice(0, count).map((name) => ({ record: recordOf(name), version: 0 })),
+      purpose: 'treatment' as const,
+    });
+    expect(cost).toBeGreaterThan(TRANSACTION_COST_MAX);
+    expect(await ledger.refusal('ada', 'Access', ask(40))).toBe('tx.too_costly');
+    const most = Math.floor((40 * TRANSACTION_COST_MAX) / cost);
+    expect(await ledger.refusal('ada', 'Access', ask(most))).toBe('none');
+    expect(await ledger.refusal('ada', 'Access', ask(most + 1))).toBe('tx.too_costly');
+    // Two and a half of the largest fill a block.
+    const [one, two, three] = [0, 1, 2].map(() => ledger.request('ada', 'Access', ask(most)));
+    const context = { height: ledger.engine.head.height + 1, time: ledger.time, proposer: 0 };
+    expect((await ledger.engine.execute({ ...context, batchHash: 'two' }, [one, two])).ok).toBe(true);
+    expect(await ledger.engine.execute({ ...context, batchHash: 'three' }, [one, two, three])).toEqual({
+      ok: false,
+      reason: 'block.too_costly',
+      offending: 2,
+    });
   });
 });
