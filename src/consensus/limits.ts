@@ -33,6 +33,8 @@ export const SYNC_BLOCKS_MAX = 32;
 export const SYNC_BYTES_MAX = 4 * 1024 * 1024;
 /** Proposals of the open height kept by hash besides the accepted and the locked one. */
 export const PROPOSALS_KEPT_MAX = 16;
+/** Requests of one peer that may be refused in a second; further ones of that second are not looked at. */
+export const REFUSED_PER_SECOND_MAX = 100;
 /** Most bytes of one cosignature. */
 export const COSIGNATURE_BYTES_MAX = 4096;
 /** Blocks after which the lead moves on. */

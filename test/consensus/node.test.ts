@@ -188,3 +188,27 @@ describe('restart', () => {
     agree(c, [0, 1, 2, 3]);
   });
 });
+
+describe('amnesia outlives a start', () => {
+  test('a node that lost its WAL and is stopped before it has answers still observes at its next start', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'pbft-wal-'));
+    cluster = new Cluster(4);
+    await cluster.start();
+    const c = cluster;
+    await c.submit(0);
+    await c.until(() => c.members[3].application.executed.length === 1);
+    await c.members[3].node.stop();
+    const cut = c.members[3].id;
+    c.network.setFilter((from, to) => from !== cut && to !== cut);
+    await c.restart(3, new FileWal(directory));
+    await c.members[3].node.stop();
+    await c.restart(3, new FileWal(directory));
+    await c.submit(0);
+    expect(c.members[3].node.status().voting).toBe(false);
+    c.network.setFilter(() => true);
+    await c.until(() => c.members[3].node.status().height === 2);
+    await c.submit(0);
+    await c.submit(0);
+    await c.until(() => c.members[3].node.status().voting);
+  });
+});

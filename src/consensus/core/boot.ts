@@ -7,6 +7,9 @@ import type { ValidatorSet } from '../validators.ts';
 import type { Hello, VotePosition, Welcome } from '../wire/messages.ts';
 import { laterVote, type Recovered } from './types.ts';
 
+/** Stored as `voteFrom` while an amnesiac does not know from which height it may vote, also over further starts. */
+export const VOTE_FROM_UNKNOWN = Number.MAX_SAFE_INTEGER;
+
 const NO_VOTE: VotePosition = { height: 0, view: 0, kind: 0 };
 
 /** Decides from which height this start may vote. */
@@ -24,7 +27,7 @@ export class BootGate {
     this.boot = recovered.boot;
     this.nonce = nonce;
     this.#ownLast = ownLast;
-    this.#amnesiac = !recovered.whole && !rejoinAtOnce;
+    this.#amnesiac = (!recovered.whole || recovered.voteFrom === VOTE_FROM_UNKNOWN) && !rejoinAtOnce;
     this.#voteFrom = recovered.voteFrom;
     this.#rejoinAtOnce = rejoinAtOnce;
   }
@@ -48,20 +51,24 @@ export class BootGate {
     if (!this.#amnesiac) this.#asking = false;
   }
 
-  /** Takes one verified answer; the height from which to vote when that was decided now. */
+  /**
+   * Takes one verified answer. When it changes from which height this node may vote, the new value, to be stored
+   * before anything else is done.
+   */
   answer(welcome: Welcome, set: ValidatorSet, height: number): number | undefined {
     if (!Buffer.from(welcome.nonce).equals(Buffer.from(this.nonce))) return undefined;
     this.#answers.set(welcome.sender, welcome.committed);
     const lacks =
       welcome.boot >= this.boot ||
       (welcome.lastVote.height > height && laterVote(welcome.lastVote, this.#ownLast));
-    if (lacks && !this.#rejoinAtOnce && this.#asking) this.#amnesiac = true;
-    // A contradiction that arrives after voting began cannot undo a vote; it still ends voting.
-    if (lacks && !this.#rejoinAtOnce && !this.#asking && this.#voteFrom <= height + 1) {
+    const voted = !this.#asking && this.#voteFrom <= height + 1;
+    const forgot = lacks && !this.#rejoinAtOnce && !this.#amnesiac && (this.#asking || voted);
+    if (forgot) {
+      // A contradiction that arrives after voting began cannot undo a vote; it still ends voting.
       this.#asking = true;
       this.#amnesiac = true;
     }
-    if (this.#answers.size < set.q) return undefined;
+    if (this.#answers.size < set.q) return forgot ? VOTE_FROM_UNKNOWN : undefined;
     this.#asking = false;
     if (!this.#amnesiac) return undefined;
     this.#amnesiac = false;

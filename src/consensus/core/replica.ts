@@ -36,7 +36,7 @@ import {
   type VotePosition,
   type Welcome,
 } from '../wire/messages.ts';
-import { BootGate, PeerMemory } from './boot.ts';
+import { BootGate, PeerMemory, VOTE_FROM_UNKNOWN } from './boot.ts';
 import { type Candidate, OpenHeight } from './open-height.ts';
 import { type Admission, RequestPool } from './pool.ts';
 import {
@@ -359,6 +359,7 @@ export class Replica {
     open.viewSince = this.#now;
     this.#helloDeadline = this.#now + this.#options.timing.helloMs;
     this.#nextResend = this.#now + this.#options.timing.resendMs;
+    if (this.#boot.amnesiac) this.#effects.push({ t: 'persistVoteFrom', voteFrom: VOTE_FROM_UNKNOWN });
     if (this.#index < 0) this.#boot.waited();
     else this.#sayHello('all');
     if (open.accepted !== undefined) this.#examine(open.accepted.message.proposal, 'reproposal', undefined);

@@ -5,6 +5,7 @@
  */
 import type { Application, BlockStore } from '../application.ts';
 import { decodeChain, type Genesis, genesisChain } from '../chain.ts';
+import { VOTE_FROM_UNKNOWN } from '../core/boot.ts';
 import { Replica } from '../core/replica.ts';
 import type { DropReason, Effect, Input, PooledRequest } from '../core/types.ts';
 import { ConsensusError } from '../errors.ts';
@@ -12,6 +13,7 @@ import {
   type BatchLimits,
   DEFAULT_BATCH,
   DEFAULT_TIMING,
+  REFUSED_PER_SECOND_MAX,
   REQUEST_BYTES_MAX,
   SYNC_BYTES_MAX,
   type Timing,
@@ -109,6 +111,7 @@ export class PbftNode {
   readonly #submissions = new Submissions();
   readonly #inputs: Input[] = [];
   readonly #serving = new Set<PeerId>();
+  readonly #refused = new Map<PeerId, { second: number; count: number }>();
   readonly #id: PeerId;
   #replica: Replica | undefined;
   #router: Router | undefined;
@@ -136,14 +139,17 @@ export class PbftNode {
     const chain = tip === undefined ? genesisChain(genesis) : decodeChain(tip.resume);
     const { contents } = wal;
     const firstStart = contents.boot === undefined && tip === undefined;
-    this.#boot = { boot: (contents.boot?.boot ?? 0) + 1, voteFrom: contents.boot?.voteFrom ?? 0 };
+    const whole =
+      contents.whole && (contents.boot !== undefined || firstStart) && this.#options.restored !== true;
+    // With the boot number goes that votes may be lost: a crash before the answers must not forget it.
+    const voteFrom = whole ? (contents.boot?.voteFrom ?? 0) : VOTE_FROM_UNKNOWN;
+    this.#boot = { boot: (contents.boot?.boot ?? 0) + 1, voteFrom };
     wal.writeBoot(this.#boot);
     this.#replica = new Replica({
       self: this.#id,
       chain,
       recovered: {
-        whole:
-          contents.whole && (contents.boot !== undefined || firstStart) && this.#options.restored !== true,
+        whole,
         boot: this.#boot.boot,
         voteFrom: this.#boot.voteFrom,
         records: contents.records.filter((record) => record.height > chain.height),
@@ -159,7 +165,7 @@ export class PbftNode {
       send: (to, message) => this.#send(to, message),
       now: this.#options.now,
       serve: (to, from, count) => this.#serve(to, from, count),
-      onRequest: (request) => this.#onRequest(request),
+      onRequest: (from, request) => this.#onRequest(from, request),
       onCosignature: (from, height, bytes) => application.onCosignature(from, height, bytes),
     });
     await transport.start({
@@ -452,15 +458,23 @@ export class PbftNode {
     return blocks;
   }
 
-  #onRequest(bytes: Uint8Array): void {
+  /** A peer that sends what is refused is not listened to for the rest of the second: refusing costs a signature. */
+  #onRequest(from: PeerId, bytes: Uint8Array): void {
     const known = this.#executor.known(bytes);
     if (known !== undefined) {
       this.#feed({ t: 'request', request: known });
       return;
     }
+    const second = Math.floor(this.#options.now() / 1000);
+    const before = this.#refused.get(from);
+    const refused = before?.second === second ? before : { second, count: 0 };
+    this.#refused.set(from, refused);
+    if (refused.count >= REFUSED_PER_SECOND_MAX) return;
     this.#executor.admit(bytes.slice()).then(
       (request: PooledRequest) => this.#feed({ t: 'request', request }),
-      () => undefined,
+      () => {
+        refused.count += 1;
+      },
     );
   }
 }

@@ -25,7 +25,7 @@ export interface RouterPort {
   /** Sends decided blocks to a peer that asked or votes late. */
   serve(to: PeerId, from: number, count: number): void;
   /** A request came from a peer, not yet checked. */
-  onRequest(request: Uint8Array): void;
+  onRequest(from: PeerId, request: Uint8Array): void;
   onCosignature(from: PeerId, height: number, cosignature: Uint8Array): void;
 }
 
@@ -49,7 +49,7 @@ export class Router {
   receive(from: PeerId, message: Message): void {
     switch (message.type) {
       case 'request':
-        this.#port.onRequest(message.request);
+        this.#port.onRequest(from, message.request);
         return;
       case 'status':
       case 'blocks':

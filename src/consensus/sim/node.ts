@@ -144,7 +144,7 @@ export class SimNode {
       send: (to, message) => this.#send(to, message),
       now: () => world.schedule.now,
       serve: (to, from, count) => this.#serve(to, from, count),
-      onRequest: (request) => this.submit(request),
+      onRequest: (_from, request) => this.submit(request),
       onCosignature: () => undefined,
     });
     this.#wakeAt = Number.POSITIVE_INFINITY;

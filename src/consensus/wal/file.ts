@@ -149,8 +149,6 @@ export class FileWal implements Wal {
       }
       this.#segments.push({ number, size: bytes.length, highest });
     });
-    // Writing goes on in a new segment, so records that recovery has read are never written over.
-    this.#create((numbers.at(-1) ?? 0) + 1, this.#segmentBytes);
     return { boot, whole, records };
   }
 
@@ -216,6 +214,10 @@ export class FileWal implements Wal {
     this.#check();
     const body = encodeRecord(record);
     const size = framedLength(body.length);
+    // Writing begins in a new segment, so records that recovery has read are never written over; and only now, so
+    // that an empty log is not taken for a whole one before the boot file says what this start knows.
+    if (this.#fd < 0)
+      this.#create((this.#segments.at(-1)?.number ?? 0) + 1, Math.max(this.#segmentBytes, size));
     let segment = this.#current();
     if (this.#offset + size > segment.size) {
       this.#writePending();
@@ -307,7 +309,7 @@ export class FileWal implements Wal {
 
   async close(): Promise<void> {
     await this.flush();
-    closeSync(this.#fd);
+    if (this.#fd >= 0) closeSync(this.#fd);
     this.#fd = -1;
   }
 }
