@@ -3,12 +3,7 @@
  * keywords, Zipf with planted keywords of exact frequency; segments of falling size, as merges leave them; keyword
  * secrets cached; files in memory; every page verified to its root in every query. One thread.
  */
-import { spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { u32be } from '../src/codec/bytes.ts';
 import { sha256 } from '../src/codec/hash.ts';
 import {
@@ -37,16 +32,19 @@ import {
   sentinel,
 } from '../src/search/index.ts';
 
-/** One measurement; further keys as the operation needs them. */
-export interface Row {
-  readonly suite: 'search';
-  readonly op: string;
-  readonly n: number;
-  readonly p50_ms: number;
-  readonly p95_ms: number;
-  readonly [key: string]: string | number;
-}
+import {
+  type BenchQuery,
+  KEYWORDS_A_DOCUMENT,
+  makeCorpus,
+  makeQueries,
+  VOCABULARY,
+} from './search-corpus.ts';
+import { runPeer } from './search-peer.ts';
+import { percentiles, type QueryRow, type Row, round } from './search-row.ts';
 
+export type { Row } from './search-row.ts';
+
+/** What to run. */
 export interface SearchBenchOptions {
   /** Documents of the corpus; 100,000 unless told. */
   readonly documents?: number;
@@ -56,15 +54,10 @@ export interface SearchBenchOptions {
   readonly log?: (line: string) => void;
 }
 
-const KEYWORDS_A_DOCUMENT = 20;
 /** Untimed runs before each query, so that compiled code is timed. */
 const WARM_UP_RUNS = 50;
-const VOCABULARY = 49_898;
 /** Share of the corpus in each segment, as eight-fold merges leave it. */
 const SEGMENT_SHARES = [0.5, 0.25, 0.125, 0.05, 0.025, 0.02, 0.01, 0.01, 0.005, 0.005];
-/** Planted keywords: candidates of the rare ones, documents of the common ones (of 100,000). */
-const RARE = [10, 100, 1000, 10_000];
-const COMMON = [20_000, 50_000, 30_000];
 
 /** All rows: build, queries with their peer's, VOPRF. */
 export async function runSearchBench(options: SearchBenchOptions = {}): Promise<Row[]> {
@@ -93,80 +86,10 @@ export async function runSearchBench(options: SearchBenchOptions = {}): Promise<
   return rows;
 }
 
-const round = (value: number): number => Math.round(value * 1000) / 1000;
-
-function percentiles(times: readonly number[]): { p50_ms: number; p95_ms: number } {
-  const sorted = [...times].sort((a, b) => a - b);
-  const at = (share: number) => round(sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))]);
-  return { p50_ms: at(0.5), p95_ms: at(0.95) };
-}
-
 /** Processor milliseconds of this process since `before`: what a loaded machine does not blur. */
 function cpuSince(before: NodeJS.CpuUsage): number {
   const { user, system } = process.cpuUsage(before);
   return (user + system) / 1000;
-}
-
-/** Uniform numbers for the corpus, the same in every run (mulberry32). */
-function dice(seed: number): (bound: number) => number {
-  let state = seed >>> 0;
-  return (bound) => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = Math.imul(state ^ (state >>> 15), state | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return Math.floor((((t ^ (t >>> 14)) >>> 0) / 2 ** 32) * bound);
-  };
-}
-
-/** Keyword numbers, 20 a document; planted ones come first in number: rare 0..3, common 4..6. */
-function makeCorpus(documents: number): Uint32Array {
-  const roll = dice(1);
-  const planted: Set<number>[] = Array.from({ length: documents }, () => new Set());
-  [...RARE, ...COMMON].forEach((count, keyword) => {
-    const wanted = Math.max(1, Math.round((count * documents) / 100_000));
-    for (let have = 0; have < wanted; ) {
-      const set = planted[roll(documents)];
-      if (set.has(keyword)) continue;
-      set.add(keyword);
-      have++;
-    }
-  });
-  const cumulative = new Float64Array(VOCABULARY);
-  let total = 0;
-  for (let i = 0; i < VOCABULARY; i++) {
-    total += 1 / (i + 10);
-    cumulative[i] = total;
-  }
-  const corpus = new Uint32Array(documents * KEYWORDS_A_DOCUMENT);
-  planted.forEach((set, document) => {
-    while (set.size < KEYWORDS_A_DOCUMENT) {
-      const x = (roll(2 ** 30) / 2 ** 30) * total;
-      let low = 0;
-      let high = VOCABULARY - 1;
-      while (low < high) {
-        const middle = (low + high) >>> 1;
-        if (cumulative[middle] < x) low = middle + 1;
-        else high = middle;
-      }
-      set.add(RARE.length + COMMON.length + low);
-    }
-    corpus.set([...set], document * KEYWORDS_A_DOCUMENT);
-  });
-  return corpus;
-}
-
-interface BenchQuery {
-  readonly name: string;
-  readonly keywords: readonly number[];
-}
-
-function makeQueries(): BenchQuery[] {
-  return RARE.flatMap((candidates, rare) =>
-    [2, 3, 4].map((terms) => ({
-      name: `and ${terms} terms, ${candidates} candidates`,
-      keywords: [rare, ...COMMON.slice(0, terms - 1).map((_, i) => RARE.length + i)],
-    })),
-  );
 }
 
 const FIELD = 'w';
@@ -192,7 +115,7 @@ const wordOf = (keyword: number): Uint8Array =>
 function buildIndex(corpus: Uint32Array, documents: number): { index: BenchIndex; row: Row } {
   const secrets = new Map<string, KeywordSecret>();
   const byNumber: KeywordSecret[] = [];
-  for (let keyword = 0; keyword < VOCABULARY + RARE.length + COMMON.length; keyword++) {
+  for (let keyword = 0; keyword < VOCABULARY; keyword++) {
     byNumber.push(secretFromT(sha256(u32be(keyword))));
     secrets.set(keywordKey(wordOf(keyword)), byNumber[keyword]);
   }
@@ -270,11 +193,7 @@ function listsOf(
   return lists;
 }
 
-async function timeQuery(
-  index: BenchIndex,
-  query: BenchQuery,
-  runs: number,
-): Promise<Row & { hits: number; sum: number }> {
+async function timeQuery(index: BenchIndex, query: BenchQuery, runs: number): Promise<QueryRow> {
   const text = query.keywords.map((keyword) => `${FIELD}:k${keyword}`).join(' and ');
   const source = {
     fetchWhole: async (name: string) => fileOf(index, name),
@@ -330,80 +249,6 @@ function fileOf(index: BenchIndex, name: string): Uint8Array {
   const file = index.files.get(name);
   if (file === undefined) throw new Error(`no file ${name}`);
   return file;
-}
-
-interface Peer {
-  readonly build: Row;
-  readonly rows: readonly (Row & { hits: number; sum: number })[];
-}
-
-interface PeerAnswer {
-  readonly version: string;
-  readonly build_s: number;
-  readonly bytes: number;
-  readonly answers: readonly {
-    readonly hits: number;
-    readonly sum: number;
-    readonly ms: readonly number[];
-    readonly cpu_ms: number;
-  }[];
-}
-
-function runPeer(
-  corpus: Uint32Array,
-  documents: number,
-  queries: readonly BenchQuery[],
-  runs: number,
-  log: (line: string) => void,
-): Peer | undefined {
-  const folder = mkdtempSync(join(tmpdir(), 'hippocrypt-bench-'));
-  try {
-    const path = join(folder, 'corpus.bin');
-    const head = Uint32Array.of(documents, KEYWORDS_A_DOCUMENT);
-    writeFileSync(path, Buffer.concat([bytesOf(head), bytesOf(corpus)]));
-    const script = fileURLToPath(new URL('peers/fts5.py', import.meta.url));
-    const asked = JSON.stringify(queries.map(({ keywords }) => keywords));
-    const done = spawnSync('python3', [script, path, asked, String(runs)], {
-      encoding: 'utf8',
-      maxBuffer: 1 << 26,
-    });
-    if (done.status !== 0) {
-      log(
-        `SKIPPED: SQLite FTS5 peer (python3 with FTS5 did not run: ${done.error?.message ?? done.stderr.trim()})`,
-      );
-      return undefined;
-    }
-    return peerRows(JSON.parse(done.stdout) as PeerAnswer, queries, corpus.length, runs);
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
-}
-
-const bytesOf = (words: Uint32Array): Uint8Array =>
-  new Uint8Array(words.buffer, words.byteOffset, words.byteLength);
-
-function peerRows(answer: PeerAnswer, queries: readonly BenchQuery[], postings: number, runs: number): Peer {
-  const ms = round(answer.build_s * 1000);
-  const build: Row = {
-    suite: 'search',
-    op: 'build, SQLite FTS5',
-    n: postings,
-    p50_ms: ms,
-    p95_ms: ms,
-    postings_per_s: Math.round(postings / answer.build_s),
-    bytes_per_posting: round(answer.bytes / postings),
-    version: answer.version,
-  };
-  const rows = answer.answers.map(({ hits, sum, ms: times, cpu_ms }, i) => ({
-    suite: 'search' as const,
-    op: `${queries[i].name}, SQLite FTS5`,
-    n: runs,
-    ...percentiles(times),
-    cpu_ms: round(cpu_ms),
-    hits,
-    sum,
-  }));
-  return { build, rows };
 }
 
 function timeVoprf(runs: number): Row[] {
