@@ -151,9 +151,8 @@ export class LedgerEngine {
   async execute(context: ExecutionContext, batch: readonly Uint8Array[]): Promise<ExecutionResult> {
     const { height, time, proposer, batchHash } = context;
     if (this.#stopped !== undefined) throw this.#stopped;
-    if (height !== this.#tip.height + 1) {
-      return { ok: false, reason: 'block.height' };
-    }
+    if (height !== this.#tip.height + 1) return { ok: false, reason: 'block.height' };
+    if (time <= this.#tip.time) return { ok: false, reason: 'block.time' };
     const name = executionName(height, time, proposer, batchHash);
     const known = this.#executions.get(name);
     if (known !== undefined) return this.#resultOf(known.execution);

@@ -192,6 +192,15 @@ describe('execution', () => {
     expect(await ledger.engine.execute(context, [one, two])).toMatchObject({ reason: 'tx.nonce_reused' });
   });
 
+  it('is of the next height and a later time', async () => {
+    const ledger = await TestLedger.open();
+    const at = (height: number, time: number) =>
+      ledger.engine.execute({ height, time, proposer: 0, batchHash: `${height} ${time}` }, []);
+    expect(await at(2, START_MS + 1)).toEqual({ ok: false, reason: 'block.height' });
+    expect(await at(1, START_MS)).toEqual({ ok: false, reason: 'block.time' });
+    expect(await at(1, START_MS + 1)).toMatchObject({ ok: true });
+  });
+
   it('refuses a batch over the bounds before it looks inside', async () => {
     const ledger = await TestLedger.open();
     const context = { height: 1, time: ledger.time, proposer: 0, batchHash: 'a' };
