@@ -78,6 +78,7 @@ class Run {
   readonly model = new Model();
   readonly ledger: TestLedger;
   readonly #draw: (below: number) => number;
+  readonly #sent: { readonly request: Uint8Array; readonly expiresAt: number }[] = [];
   #records = 0;
 
   constructor(ledger: TestLedger, seed: number) {
@@ -114,8 +115,17 @@ class Run {
     const got = await this.ledger.refusalOf(request);
     expect(got, `${type} by ${name}`).toBe(refusal ?? 'none');
     if (got !== 'none') return undefined;
+    this.#sent.push({ request, expiresAt: this.ledger.time + MINUTE_MS });
     const [entry] = await this.ledger.block([request]);
     return entry;
+  }
+
+  /** What was executed once is executed no more, early or late. */
+  async #replay(): Promise<void> {
+    if (this.#sent.length === 0) return;
+    const { request, expiresAt } = this.#one([...this.#sent.slice(-20), this.#one(this.#sent)]);
+    const refusal = expiresAt <= this.ledger.time ? 'tx.expiry' : 'tx.duplicate';
+    expect(await this.ledger.refusalOf(request)).toBe(refusal);
   }
 
   async step(): Promise<void> {
@@ -123,7 +133,7 @@ class Run {
     ledger.time += this.#draw(8) === 0 ? this.#draw(8) * MINUTE_MS : 1;
     const { time } = ledger;
     const who = this.#one([...PEOPLE, ...PEOPLE, ...PATIENTS]);
-    switch (this.#draw(24)) {
+    switch (this.#draw(25)) {
       case 0:
       case 1:
       case 2:
@@ -212,6 +222,9 @@ class Run {
           const body = { subject: subjectOf(who), reason: 'left' } as const;
           await this.#send(operatorOf('alder'), 'SubjectRevoke', body, refusal);
         }
+        break;
+      case 19:
+        await this.#replay();
         break;
       default:
         await this.#access(who);
