@@ -48,6 +48,7 @@ export async function runMainJobBench(options: MainJobOptions = {}): Promise<Row
       p50_ms: ms,
       p95_ms: ms,
     });
+    const bench = { consortium, runs };
     const members = [...consortium.urls.keys()];
     const [home, ...others] = members;
     const admins = await signInAdmins(consortium);
@@ -78,9 +79,9 @@ export async function runMainJobBench(options: MainJobOptions = {}): Promise<Row
     });
 
     const admin = admins.get(home);
-    if (admin !== undefined) add(await commits(nurse, admin, home, runs));
-    add(await keyRequests(asker, attributes, runs));
-    const opened = await putAndOpen(doctor, nurse, runs);
+    if (admin !== undefined) add(await commits(bench, nurse, admin, home));
+    add(await keyRequests(bench, asker, attributes));
+    const opened = await putAndOpen(bench, doctor, nurse);
     for (const row of opened.rows) add(row);
     const corpus = findCorpus(root, log);
     const imported = await importBundles({

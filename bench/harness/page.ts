@@ -124,12 +124,22 @@ ${warnings.map((one) => `<p class="warning">${escapeHtml(one)}</p>`).join('\n')}
 </section>`;
 }
 
-/** Titles of row groups that are no suite of their own. */
-const PART_TITLES: Readonly<Record<string, string>> = { 'ledger-log': 'Ledger log, proofs and receipts' };
+/** A table of more rows waits to be asked for. */
+const OPEN_ROWS_MAX = 16;
 
-function titleOf(suite: string): string {
-  return SUITES.find((one) => one.name === suite)?.title ?? PART_TITLES[suite] ?? suite;
-}
+/** Groups of rows that come from a part of a suite. */
+const PARTS: readonly { readonly name: string; readonly title: string; readonly about: string }[] = [
+  {
+    name: 'ledger-log',
+    title: 'Ledger log, proofs and receipts',
+    about:
+      'The evidence that a ledger leaves: appending to the log, proving entries and state, and verifying what others prove.',
+  },
+];
+
+const named = (suite: string) => [...SUITES, ...PARTS].find((one) => one.name === suite);
+
+const titleOf = (suite: string): string => named(suite)?.title ?? suite;
 
 function section(
   suite: string,
@@ -138,11 +148,11 @@ function section(
   comparison?: Comparison,
 ): string {
   const own = rows.filter((row) => row.suite === suite);
-  const about = SUITES.find((one) => one.name === suite)?.about;
+  const about = named(suite)?.about;
   return `<section id="${escapeHtml(suite)}"><h2>${escapeHtml(titleOf(suite))}</h2>
 ${about === undefined ? '' : `<p>${escapeHtml(about)}</p>`}
 ${figure(plots, suite)}
-<details><summary>All ${own.length} rows</summary><div class="scroll">${table(own, comparison)}</div></details>
+<details${own.length <= OPEN_ROWS_MAX ? ' open' : ''}><summary>All ${own.length} rows</summary><div class="scroll">${table(own, comparison)}</div></details>
 </section>`;
 }
 
@@ -188,7 +198,7 @@ function more(row: Row): string {
     .filter(([key]) => !(ROW_KEYS as readonly string[]).includes(key) && key !== 'backend')
     .map(([key, value]) => {
       const text = typeof value === 'number' ? formatNumber(value) : String(value);
-      return `<span><i>${escapeHtml(key.replaceAll('_', ' '))}</i> ${escapeHtml(text)}</span>`;
+      return `<span><i>${escapeHtml(key.replace(/_per_s$/, '/s').replaceAll('_', ' '))}</i> ${escapeHtml(text)}</span>`;
     })
     .join(' ');
 }

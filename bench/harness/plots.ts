@@ -116,7 +116,10 @@ function suitePlot(suite: string, rows: readonly Row[]): { title: string; spec: 
       spec: searchPlot(queries),
     };
   }
-  return { title: 'Time of each operation, p50 and p95', spec: rangePlot(rows.slice(0, LIST_MAX)) };
+  return {
+    title: 'Each operation: a dot and the figure at p50, a line to p95, a red mark where a target stands',
+    spec: rangePlot(rows.slice(0, LIST_MAX)),
+  };
 }
 
 const BACKENDS: Readonly<Record<string, string>> = {
@@ -235,6 +238,10 @@ function rangePlot(rows: readonly Row[]): TopLevelSpec {
         encoding: { y, x, x2: { field: 'p95_ms' } },
       },
       { mark: { type: 'point', filled: true, color: OURS, size: 80, opacity: 1 }, encoding: { y, x } },
+      {
+        mark: { type: 'text', align: 'left', dx: 9, fontSize: 11.5, color: '#52606d' },
+        encoding: { y, x: { ...x, field: 'p95_ms' }, text: { field: 'label' } },
+      },
       {
         transform: [{ filter: 'datum.limit !== null' }],
         mark: { type: 'tick', color: MISSED, thickness: 2.5, size: 18 },

@@ -1,8 +1,9 @@
 /** Keys and records: a key request to a usable key, sealing and putting a record, opening one end to end. */
 import type { Gateway, Hippocrypt } from '../../src/client/index.ts';
-import { percentiles, type Row } from '../harness/row.ts';
+import { percentiles, type Row, round } from '../harness/row.ts';
 import { withTarget } from '../harness/targets.ts';
 import { CallTimes } from './calls.ts';
+import type { Consortium } from './consortium.ts';
 import type { Connect } from './people.ts';
 
 /** The ten attributes of the doctor who asks for keys. */
@@ -22,44 +23,68 @@ export const doctorAttributes = (member: string): readonly string[] => [
 /** Runs before the clock counts: compiled code, caches of the registry and of authority keys. */
 const WARM_UP = 3;
 
-/** A row of `n` timed runs of `act`, after a few that are not counted. */
+/** What the rows of this file need: the consortium, and how often each operation is timed. */
+export interface Bench {
+  readonly consortium: Consortium;
+  readonly runs: number;
+}
+
+/**
+ * A row of timed runs of `act`, after a few that are not counted. Processor time stands beside the clock's, because a busy
+ * machine stretches the one and hardly the other.
+ */
 async function timed(
+  { consortium, runs: n }: Bench,
   op: string,
-  n: number,
   times: CallTimes,
   act: (run: number) => Promise<unknown>,
 ): Promise<Row> {
   for (let i = 0; i < WARM_UP; i++) await act(i);
   times.clear();
+  const server = await consortium.cpuMs();
+  const own = process.cpuUsage();
   const samples: number[] = [];
   for (let i = 0; i < n; i++) {
     const begin = performance.now();
     await act(WARM_UP + i);
     samples.push(performance.now() - begin);
   }
+  const { user, system } = process.cpuUsage(own);
   const calls = times.summary();
-  return { suite: 'main', op, n, ...percentiles(samples), ...(calls === '' ? {} : { calls_p50_ms: calls }) };
+  return {
+    suite: 'main',
+    op,
+    n,
+    ...percentiles(samples),
+    server_cpu_ms: round(((await consortium.cpuMs()) - server) / n),
+    client_cpu_ms: round((user + system) / 1000 / n),
+    ...(calls === '' ? {} : { calls_p50_ms: calls }),
+  };
 }
 
 /**
  * One signed entry, agreed on, durable at a quorum and answered with its receipt: the part of every write that the ledger
  * is answerable for. The entry is an attribute granted to the caller itself.
  */
-export async function commits(connect: Connect, admin: Gateway, member: string, n: number): Promise<Row> {
+export async function commits(bench: Bench, connect: Connect, admin: Gateway, member: string): Promise<Row> {
   const { subject } = await (await connect()).me();
-  return timed('commit one entry, REST', n, new CallTimes(), (run) => {
+  return timed(bench, 'commit one entry, REST', new CallTimes(), (run) => {
     const attribute = encodeURIComponent(`${member}/dept:bench-${run}`);
     return admin.json('PUT', `/v1/subjects/${subject}/attributes/${attribute}`, { body: {} });
   });
 }
 
 /** From the request to a key that was checked and can open: ten attributes, parts of four authorities. */
-export async function keyRequests(connect: Connect, attributes: readonly string[], n: number): Promise<Row> {
+export async function keyRequests(
+  bench: Bench,
+  connect: Connect,
+  attributes: readonly string[],
+): Promise<Row> {
   const times = new CallTimes();
   const client = await connect(times);
   let authorities = 0;
   const op = `key request, ${attributes.length} attributes, 4 authorities`;
-  const row = await timed(op, n, times, async () => {
+  const row = await timed(bench, op, times, async () => {
     authorities = (await client.keys.request(attributes)).received.length;
   });
   return withTarget({ ...row, authorities }, 'p50_ms <= 60');
@@ -99,31 +124,31 @@ export interface OpenRows {
  * Records sealed on the client and put one by one; then each opened once: Access committed, gates of four authorities,
  * header and payload checked against the ledger, decrypted. Every plaintext is compared with what was put.
  */
-export async function putAndOpen(connect: Connect, portal: Connect, n: number): Promise<OpenRows> {
+export async function putAndOpen(bench: Bench, connect: Connect, portal: Connect): Promise<OpenRows> {
   const times = new CallTimes();
   const client = await connect(times);
   const ids: string[] = [];
-  const put = await timed('seal and put one record, SDK', n, times, async (run) => {
+  const put = await timed(bench, 'seal and put one record, SDK', times, async (run) => {
     ids.push(...(await client.records.put([{ content: observation(run), patient: null }])).records);
   });
   // The key is asked for once a session, not once a record.
   await client.keys.request();
-  const open = await timed('open one record, SDK', n, times, async (run) => {
+  const open = await timed(bench, 'open one record, SDK', times, async (run) => {
     const { plaintext } = await client.records.open(ids[run]);
     if (!sameBytes(plaintext, observation(run))) throw new Error(`record ${run} opened to something else`);
   });
-  const custodial = await openCustodial(await portal(times), ids, n, times);
+  const custodial = await openCustodial(bench, await portal(times), ids, times);
   return { rows: [put, withTarget(open, 'p50_ms <= 30'), custodial], records: ids };
 }
 
 /** The same by one REST call: the gateway, which keeps this account's keys, does the client's steps. */
 async function openCustodial(
+  bench: Bench,
   { gateway }: Hippocrypt,
   ids: readonly string[],
-  n: number,
   times: CallTimes,
 ): Promise<Row> {
-  return timed('open one record, custodial REST', n, times, (run) => openOne(gateway, ids[run]));
+  return timed(bench, 'open one record, custodial REST', times, (run) => openOne(gateway, ids[run]));
 }
 
 const openOne = (gateway: Gateway, id: string): Promise<unknown> =>
