@@ -137,6 +137,11 @@ export class Gateway {
   }
 }
 
+/** Members of a problem that are the error's code and message already, or say the same as the code. */
+const TOLD_ELSEWHERE = new Set(['type', 'code', 'detail']);
+/** Longest text that a gateway adds to an error. */
+const DETAIL_MAX = 500;
+
 async function json(response: Response): Promise<unknown> {
   return response.json();
 }
@@ -153,8 +158,7 @@ async function problemOf(response: Response): Promise<CodedError> {
   const details: Record<string, string | number | boolean> = { status: response.status };
   for (const [key, value] of Object.entries(problem)) {
     if (typeof value === 'number' || typeof value === 'boolean') details[key] = value;
-    if (typeof value === 'string' && (key === 'title' || key === 'requestId' || key === 'hint'))
-      details[key] = value;
+    if (typeof value === 'string' && !TOLD_ELSEWHERE.has(key)) details[key] = value.slice(0, DETAIL_MAX);
   }
   return new CodedError(code, detail, { details });
 }

@@ -141,14 +141,22 @@ async function readChain(dir: string): Promise<ChainFile | undefined> {
   } catch {
     return undefined;
   }
-  const file = JSON.parse(text) as Partial<ChainFile>;
-  if (file.v !== 1 || !Array.isArray(file.members) || typeof file.genesis !== 'string') {
+  const file = parsed(text) as Partial<ChainFile> | null | undefined;
+  if (file?.v !== 1 || !Array.isArray(file.members) || typeof file.genesis !== 'string') {
     throw new CodedError(
       'node.bad_data',
-      `${join(dir, 'consortium.json')} is not a consortium file of version 1`,
+      `${join(dir, 'consortium.json')} is not a consortium file of version 1: give another data directory`,
     );
   }
   return file as ChainFile;
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }
 
 async function found(
