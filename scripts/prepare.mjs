@@ -23,7 +23,9 @@ export function run(command, args, options = {}) {
 const npm = process.platform === 'win32' ? 'npm.cmd' : 'npm';
 
 function install() {
-  const lock = createHash('sha256').update(readFileSync(join(root, 'package-lock.json'))).digest('hex');
+  const lock = createHash('sha256')
+    .update(readFileSync(join(root, 'package-lock.json')))
+    .digest('hex');
   const mark = join(root, 'node_modules', '.hippocrypt-lock');
   if (existsSync(mark) && readFileSync(mark, 'utf8') === lock) return;
   console.error('Installing from the lock file ...');
@@ -46,7 +48,11 @@ function build() {
   const sources = Math.max(newest(join(root, 'src')), statSync(join(root, 'tsconfig.build.json')).mtimeMs);
   if (existsSync(mark) && statSync(mark).mtimeMs >= sources) return;
   console.error('Building ...');
-  const status = run(process.execPath, [join(root, 'node_modules', 'typescript', 'bin', 'tsc'), '-p', 'tsconfig.build.json']);
+  const status = run(process.execPath, [
+    join(root, 'node_modules', 'typescript', 'bin', 'tsc'),
+    '-p',
+    'tsconfig.build.json',
+  ]);
   if (status !== 0) process.exit(status);
   mkdirSync(dirname(mark), { recursive: true });
   writeFileSync(mark, '');

@@ -1,6 +1,7 @@
 /** The gateway's ports over a member's node: each is one call into the part that does it. */
 import { decodePolicy, printPolicy } from '../abe/index.ts';
 import type { CommittedEntry, Services, Session } from '../api/ports.ts';
+import { toHex } from '../codec/bytes.ts';
 import { CodedError } from '../codec/errors.ts';
 import type { EntryId, RecordId, SubjectId } from '../codec/ids.ts';
 import { DEFAULT_POLICIES, DEFAULT_SEARCH_POLICY, toBalpAuditEvents } from '../fhir/index.ts';
@@ -9,7 +10,20 @@ import { auditView } from './audit.ts';
 import { importDocument } from './import-service.ts';
 import type { MemberNode } from './member.ts';
 
+/** Printed policies remembered; a consortium uses few distinct ones. */
+const POLICY_TEXTS_MAX = 4096;
+
 export function servicesOf(node: MemberNode): Services {
+  const policyTexts = new Map<string, string>();
+  const policyText = (policy: Uint8Array): string => {
+    const name = toHex(policy);
+    const known = policyTexts.get(name);
+    if (known !== undefined) return known;
+    if (policyTexts.size >= POLICY_TEXTS_MAX) policyTexts.clear();
+    const text = printPolicy(decodePolicy(policy));
+    policyTexts.set(name, text);
+    return text;
+  };
   const { ledger, accounts, subjects, records, search, replicas, parts } = node;
   return {
     member: node.id,
@@ -73,7 +87,7 @@ export function servicesOf(node: MemberNode): Services {
     },
     consentsOf: (subject, { limit, cursor }) => consentsOf(node, subject, limit, cursor),
     auditEvents: (by, filter) => auditEvents(node, by, filter),
-    policyText: (policy) => printPolicy(decodePolicy(policy)),
+    policyText,
     defaultPolicies: () => ({ records: DEFAULT_POLICIES, search: DEFAULT_SEARCH_POLICY }),
     importBundle: (by, body) => importDocument({ member: node.id, records, subjects }, by, body),
     status: async () => {

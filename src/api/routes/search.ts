@@ -30,6 +30,22 @@ const bearer = [{ bearer: [] }];
 export function searchRoutes(scope: FastifyInstance, services: Services): void {
   const app = scope.withTypeProvider<ZodTypeProvider>();
 
+  // A field list is large and changes only with a block.
+  let fields: { readonly height: number; readonly rows: Promise<Record<string, unknown>[]> } | undefined;
+  const fieldRows = (): Promise<Record<string, unknown>[]> => {
+    const { height } = services.ledger.tip();
+    if (fields?.height !== height) {
+      const rows = services.ledger.list('field/', { limit: 10_000 }).then((found) =>
+        found.map(([key, value]) => ({
+          custodian: key.split('/')[1],
+          ...(toJson(value) as Record<string, unknown>),
+        })),
+      );
+      fields = { height, rows };
+    }
+    return fields.rows;
+  };
+
   app.get(
     '/search/fields',
     {
@@ -40,12 +56,7 @@ export function searchRoutes(scope: FastifyInstance, services: Services): void {
         response: { 200: z.object({ fields: z.array(z.record(z.string(), z.unknown())) }), ...problems },
       },
     },
-    async () => ({
-      fields: (await services.ledger.list('field/', { limit: 1000 })).map(([key, value]) => {
-        const [, custodian] = key.split('/');
-        return { custodian, ...(toJson(value) as Record<string, unknown>) };
-      }),
-    }),
+    async () => ({ fields: await fieldRows() }),
   );
 
   app.post(

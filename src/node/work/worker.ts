@@ -20,11 +20,13 @@ import { toHex } from '../../codec/bytes.ts';
 import { encodeCbor } from '../../codec/cbor.ts';
 import { CodedError } from '../../codec/errors.ts';
 import { sha256 } from '../../codec/hash.ts';
-import { KeywordSecrets } from '../../search/index.ts';
+import { deriveFieldKeyPair, keywordSecret } from '../../search/index.ts';
+import { evaluateOwn, loadOprf } from './oprf.ts';
 import type { Parameters, SealItem, SecretsItem, Task, TaskFailure, TaskResults } from './tasks.ts';
 
 const random = (length: number): Uint8Array => crypto.getRandomValues(new Uint8Array(length));
 const group = await openGroup();
+await loadOprf();
 
 /** Consortia and shares are few; a handful of each covers a share refresh. */
 const KEPT_MAX = 8;
@@ -39,9 +41,6 @@ function keep<T>(kept: Map<string, T>, bytes: Uint8Array, make: () => T): T {
   }
   return value;
 }
-
-/** The indexer keeps the secrets; a thread needs none of them again. */
-const SECRETS_KEPT = 1;
 
 const knownKeys = new Map<string, AuthorityKeys>();
 const knownRegistries = new Map<string, Registry>();
@@ -72,13 +71,25 @@ function seal(parameters: Parameters, items: readonly SealItem[]): TaskResults['
   });
 }
 
-const knownSecrets = new Map<string, KeywordSecrets>();
+const knownSecrets = new Map<string, ReadonlyMap<string, { secretKey: Uint8Array; fieldKey: Uint8Array }>>();
 
 /** T_w of keywords under an indexer's own keys: the slow part of building an index. */
 function secrets({ custodian, keys, keywords }: SecretsItem): TaskResults['secrets'] {
   const name = encodeCbor([custodian, keys.map(({ field, epoch, seed }) => [field, epoch, seed])]);
-  const held = keep(knownSecrets, name, () => new KeywordSecrets(custodian, keys, SECRETS_KEPT));
-  return keywords.map(({ keyword, field, epoch }) => held.secretOf(keyword, field, epoch).t);
+  const held = keep(knownSecrets, name, () => {
+    const fields = new Map<string, { secretKey: Uint8Array; fieldKey: Uint8Array }>();
+    for (const { field, epoch, seed, fieldKey } of keys) {
+      const { secretKey } = deriveFieldKeyPair(seed, custodian, field, epoch);
+      fields.set(`${field}/${epoch}`, { secretKey, fieldKey });
+    }
+    return fields;
+  });
+  return keywords.map(({ keyword, field, epoch }) => {
+    const own = held.get(`${field}/${epoch}`);
+    if (own === undefined)
+      throw new CodedError('search.field_unknown', 'the indexer holds no keys of that field and epoch');
+    return keywordSecret(evaluateOwn(own.secretKey, keyword), own.fieldKey).t;
+  });
 }
 
 function perform(task: Task): TaskResults[Task['task']] {
