@@ -10,6 +10,8 @@ import {
   decodeLine,
   encodeBlockLine,
   encodeGenesisLine,
+  epochLinks,
+  exportLines,
   extendAnchor,
   type LedgerRecord,
   type LedgerReport,
@@ -332,6 +334,37 @@ describe('links of epochs', () => {
     );
     const twice = extend({ header, qc, next });
     expect(() => extendAnchor(twice, [{ header, qc, next }], consensus)).toThrow('before the epoch');
+  });
+});
+
+describe('a member that exports', () => {
+  test('writes block by block, names new validators where they change, and ends where its blocks end', async () => {
+    const changed = await makeChain({ heights: 6, reconfigAt: 4 });
+    const [genesis] = changed.records;
+    if (genesis.kind !== 'genesis') throw new Error('expected genesis first');
+    const next = changed.blocks[3].nextValidators;
+    if (next === undefined) throw new Error('expected a change at height 4');
+    const source = {
+      chainId: changed.anchor.chainId,
+      height: 6,
+      genesisLeaf: genesis.leaf,
+      block: (height: number) => changed.blocks[height - 1],
+      validators: (epoch: number) => (epoch === 1 ? { ...next, from: 5 } : undefined),
+      checkpoint: (height: number) => (height % 2 === 0 ? changed.checkpoints[height - 1] : undefined),
+    };
+    const lines = [...exportLines(source, consensus)];
+    const own = [encodeGenesisLine(genesis.chainId, genesis.leaf), ...changed.blocks.map(encodeBlockLine)];
+    expect(lines).toEqual(own);
+    const pruned = {
+      ...source,
+      block: (height: number) => (height === 5 ? undefined : source.block(height)),
+    };
+    expect([...exportLines(pruned, consensus)]).toEqual(own.slice(0, 5));
+    expect([...epochLinks(source, 0)]).toEqual([
+      { header: changed.blocks[3].header, qc: changed.blocks[3].qc, next },
+    ]);
+    expect([...epochLinks(source, 1)]).toEqual([]);
+    expect([...epochLinks({ ...source, block: () => undefined }, 0)]).toEqual([]);
   });
 });
 
