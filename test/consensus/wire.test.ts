@@ -217,6 +217,20 @@ describe('signatures', () => {
     expect(verifier().certificate({ ...qc, votes: forged }, validators)).toBe(false);
   });
 
+  test("a WELCOME cannot accuse the starter without the starter's own signatures", () => {
+    const liar = coreSigner(validatorKey(new Uint8Array(32).fill(4)), genesis.chainId);
+    const { welcome } = messages;
+    const later = { ...messages.hello, boot: 99 };
+    const vote = welcome.vote && { ...welcome.vote, view: 9 };
+    for (const lie of [
+      { ...welcome, hello: later },
+      { ...welcome, vote },
+    ]) {
+      expect(verifier().message(liar.welcome(lie), chain.validators)).toBeUndefined();
+    }
+    expect(verifier().message(liar.welcome(welcome), chain.validators)).toBeDefined();
+  });
+
   test('a bad signature inside a VIEW-CHANGE spoils it and every NEW-VIEW that carries it', () => {
     const change = messages['view-change'];
     const bad = { ...prepared, votes: [{ sender: 1, signature: new Uint8Array(64) }, prepared.votes[1]] };

@@ -4,13 +4,16 @@
  * which q others say they sent COMMIT. Not detectable: lost votes that reached only faulty peers.
  */
 import type { ValidatorSet } from '../validators.ts';
-import type { Hello, VotePosition, Welcome } from '../wire/messages.ts';
+import { sameBytes } from '../wire/bytes.ts';
+import { type Hello, VOTE_TAG, type VotePosition, type VoteProof, type Welcome } from '../wire/messages.ts';
 import { laterVote, type Recovered } from './types.ts';
 
 /** Stored as `voteFrom` while an amnesiac does not know from which height it may vote, also over further starts. */
 export const VOTE_FROM_UNKNOWN = Number.MAX_SAFE_INTEGER;
 
-const NO_VOTE: VotePosition = { height: 0, view: 0, kind: 0 };
+function positionOf(vote: VoteProof): VotePosition {
+  return { height: vote.height, view: vote.view, kind: VOTE_TAG[vote.kind] };
+}
 
 /** Decides from which height this start may vote. */
 export class BootGate {
@@ -56,11 +59,13 @@ export class BootGate {
    * before anything else is done.
    */
   answer(welcome: Welcome, set: ValidatorSet, height: number): number | undefined {
-    if (!Buffer.from(welcome.nonce).equals(Buffer.from(this.nonce))) return undefined;
+    if (!sameBytes(welcome.nonce, this.nonce)) return undefined;
     this.#answers.set(welcome.sender, welcome.committed);
-    const lacks =
-      welcome.boot >= this.boot ||
-      (welcome.lastVote.height > height && laterVote(welcome.lastVote, this.#ownLast));
+    const { hello, vote } = welcome;
+    // This start's own HELLO, given back, is no sign of another start.
+    const another = hello !== undefined && hello.boot >= this.boot && !sameBytes(hello.nonce, this.nonce);
+    const lost = vote !== undefined && vote.height > height && laterVote(positionOf(vote), this.#ownLast);
+    const lacks = another || lost;
     const voted = !this.#asking && this.#voteFrom <= height + 1;
     const forgot = lacks && !this.#rejoinAtOnce && !this.#amnesiac && (this.#asking || voted);
     if (forgot) {
@@ -77,38 +82,36 @@ export class BootGate {
   }
 }
 
-interface SeenBoot {
-  boot: number;
-  before: number;
-  nonce: Uint8Array;
+interface SeenHello {
+  readonly last: Hello;
+  /** The one before `last`. */
+  readonly before: Hello | undefined;
 }
 
 /** What this node remembers of others' starts and votes, to answer their HELLO. */
 export class PeerMemory {
-  readonly #boots = new Map<string, SeenBoot>();
-  readonly #votes = new Map<string, VotePosition>();
+  readonly #hellos = new Map<string, SeenHello>();
+  readonly #votes = new Map<string, VoteProof>();
 
   /** A vote of `peer` was seen. */
-  note(peer: string, position: VotePosition): void {
+  note(peer: string, vote: VoteProof): void {
     const last = this.#votes.get(peer);
-    if (last === undefined || laterVote(position, last)) this.#votes.set(peer, position);
+    if (last !== undefined && !laterVote(positionOf(vote), positionOf(last))) return;
+    const { kind, epoch, height, view, sender, digest, signature } = vote;
+    this.#votes.set(peer, { kind, epoch, height, view, sender, digest, signature });
   }
 
-  lastVote(peer: string): VotePosition {
-    return this.#votes.get(peer) ?? NO_VOTE;
+  lastVote(peer: string): VoteProof | undefined {
+    return this.#votes.get(peer);
   }
 
-  /** Highest boot number of `peer` seen before this HELLO; the same HELLO sent again changes nothing. */
-  bootBefore(peer: string, hello: Hello): number {
-    const seen = this.#boots.get(peer);
-    if (seen === undefined) {
-      this.#boots.set(peer, { boot: hello.boot, before: 0, nonce: hello.nonce });
-      return 0;
+  /** HELLO with the highest boot number of `peer` before this one; the same HELLO sent again changes nothing. */
+  helloBefore(peer: string, hello: Hello): Hello | undefined {
+    const seen = this.#hellos.get(peer);
+    if (seen !== undefined && sameBytes(hello.nonce, seen.last.nonce)) return seen.before;
+    if (seen === undefined || hello.boot > seen.last.boot) {
+      this.#hellos.set(peer, { last: hello, before: seen?.last });
     }
-    if (hello.boot === seen.boot && Buffer.from(hello.nonce).equals(Buffer.from(seen.nonce)))
-      return seen.before;
-    const before = seen.boot;
-    if (hello.boot > seen.boot) this.#boots.set(peer, { boot: hello.boot, before, nonce: hello.nonce });
-    return before;
+    return seen?.last;
   }
 }

@@ -389,8 +389,8 @@ export class Replica {
         sender: this.#index,
         to: hello.sender,
         nonce: hello.nonce,
-        boot: this.#memory.bootBefore(peer, hello),
-        lastVote: this.#memory.lastVote(peer),
+        hello: this.#memory.helloBefore(peer, hello),
+        vote: this.#memory.lastVote(peer),
         committed: this.#committedHeight,
       }),
     );
@@ -727,7 +727,7 @@ export class Replica {
   #note(message: Signed, kind: VoteKind): void {
     const peer = this.#chain.validators.ids[message.sender];
     if (peer === undefined || message.epoch !== this.#chain.validators.epoch) return;
-    this.#memory.note(peer, { height: message.height, view: message.view, kind: VOTE_TAG[kind] });
+    this.#memory.note(peer, { ...message, kind });
   }
 
   /** Whether a vote is one for the open height that may be stored (rules 2, 29). */

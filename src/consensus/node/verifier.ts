@@ -12,6 +12,7 @@ import type {
   Verified,
   ViewChange,
   VoteKind,
+  Welcome,
 } from '../wire/messages.ts';
 import { helloBytes, voteBytes, welcomeBytes } from '../wire/signing.ts';
 import { verifyEd25519 } from './keys.ts';
@@ -89,14 +90,23 @@ export class Verifier {
       case 'hello':
         return this.#verify(set.keys[message.sender], helloBytes(this.#chainId, message), message.signature);
       case 'welcome':
-        return this.#verify(
-          set.keys[message.sender],
-          welcomeBytes(this.#chainId, message),
-          message.signature,
-        );
+        return this.#welcome(message, set);
       default:
         return message satisfies never;
     }
+  }
+
+  /** What a WELCOME says about the starter counts only with the starter's own signatures. */
+  #welcome(message: Welcome, set: ValidatorSet): boolean {
+    const { hello, vote, to } = message;
+    const own = set.keys[to];
+    return (
+      to < set.n &&
+      this.#verify(set.keys[message.sender], welcomeBytes(this.#chainId, message), message.signature) &&
+      (hello === undefined || this.#verify(own, helloBytes(this.#chainId, hello), hello.signature)) &&
+      (vote === undefined ||
+        this.#verify(own, voteBytes(vote.kind, this.#chainId, vote, vote.digest), vote.signature))
+    );
   }
 
   /** The parent certificate inside is a hint for laggards; who is at this height has its own. */

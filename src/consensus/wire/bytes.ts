@@ -141,6 +141,13 @@ export class Reader {
     return this.#buffer.readUInt8(this.#take(1));
   }
 
+  /** One byte, 0 or 1. */
+  flag(): boolean {
+    const value = this.u8();
+    if (value > 1) throw new ConsensusError('consensus.malformed', `expected 0 or 1, got ${value}`);
+    return value === 1;
+  }
+
   u16(): number {
     return this.#buffer.readUInt16BE(this.#take(2));
   }

@@ -20,6 +20,7 @@ import { decodeHeader, encodeHeader, HEADER_BYTES, type Header, headerHash } fro
 import {
   type Block,
   HELLO_NONCE_BYTES,
+  type Hello,
   type Message,
   type PreparedCertificate,
   type Proposal,
@@ -27,6 +28,9 @@ import {
   type SenderSignature,
   type Signed,
   type ViewChange,
+  VOTE_TAG,
+  type VoteProof,
+  voteKind,
 } from './messages.ts';
 
 /** First byte of a message on the wire. */
@@ -295,6 +299,29 @@ export function decodeBlock(bytes: Uint8Array): Block {
   return block;
 }
 
+function writeHello(writer: Writer, hello: Hello): void {
+  writer.u32(hello.epoch).u16(hello.sender).u32(hello.boot).fixed(hello.nonce).fixed(hello.signature);
+}
+
+function readHello(reader: Reader): Hello {
+  return {
+    type: 'hello',
+    epoch: reader.u32(),
+    sender: readSender(reader),
+    boot: reader.u32(),
+    nonce: reader.fixed(HELLO_NONCE_BYTES),
+    signature: reader.fixed(SIGNATURE_BYTES),
+  };
+}
+
+function readVoteProof(reader: Reader): VoteProof | undefined {
+  const tag = reader.u8();
+  if (tag === 0) return undefined;
+  const kind = voteKind(tag);
+  if (kind === undefined) return malformed(`expected a vote kind of 1 to 4, got ${tag}`);
+  return { kind, ...readPosition(reader), digest: reader.hash(), signature: reader.fixed(SIGNATURE_BYTES) };
+}
+
 /** The bytes of `message`, type byte first. */
 export function encodeMessage(message: Message): Uint8Array {
   const writer = new Writer(256).u8(TYPE[message.type]);
@@ -339,16 +366,17 @@ export function encodeMessage(message: Message): Uint8Array {
       writer.u64(message.height).bytes(message.bytes);
       break;
     case 'hello':
-      writer
-        .u32(message.epoch)
-        .u16(message.sender)
-        .u32(message.boot)
-        .fixed(message.nonce)
-        .fixed(message.signature);
+      writeHello(writer, message);
       break;
     case 'welcome':
-      writer.u32(message.epoch).u16(message.sender).u16(message.to).fixed(message.nonce).u32(message.boot);
-      writer.u64(message.lastVote.height).u32(message.lastVote.view).u8(message.lastVote.kind);
+      writer.u32(message.epoch).u16(message.sender).u16(message.to).fixed(message.nonce);
+      writer.u8(message.hello === undefined ? 0 : 1);
+      if (message.hello !== undefined) writeHello(writer, message.hello);
+      writer.u8(message.vote === undefined ? 0 : VOTE_TAG[message.vote.kind]);
+      if (message.vote !== undefined) {
+        writePosition(writer, message.vote);
+        writer.hash(message.vote.digest).fixed(message.vote.signature);
+      }
       writer.u64(message.committed).fixed(message.signature);
       break;
     default:
@@ -426,14 +454,7 @@ function readMessage(reader: Reader): Message {
     case TYPE.cosign:
       return { type: 'cosign', height: reader.u64(), bytes: reader.bytes(COSIGNATURE_BYTES_MAX) };
     case TYPE.hello:
-      return {
-        type: 'hello',
-        epoch: reader.u32(),
-        sender: readSender(reader),
-        boot: reader.u32(),
-        nonce: reader.fixed(HELLO_NONCE_BYTES),
-        signature: reader.fixed(SIGNATURE_BYTES),
-      };
+      return readHello(reader);
     case TYPE.welcome:
       return {
         type: 'welcome',
@@ -441,8 +462,8 @@ function readMessage(reader: Reader): Message {
         sender: readSender(reader),
         to: readSender(reader),
         nonce: reader.fixed(HELLO_NONCE_BYTES),
-        boot: reader.u32(),
-        lastVote: { height: reader.u64(), view: reader.u32(), kind: reader.u8() },
+        hello: reader.flag() ? readHello(reader) : undefined,
+        vote: readVoteProof(reader),
         committed: reader.u64(),
         signature: reader.fixed(SIGNATURE_BYTES),
       };

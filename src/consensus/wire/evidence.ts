@@ -8,7 +8,7 @@ import type { Evidence } from '../core/types.ts';
 import { ConsensusError } from '../errors.ts';
 import { verifyEd25519 } from '../node/keys.ts';
 import { type Hash, Reader, SIGNATURE_BYTES, Writer } from './bytes.ts';
-import { type Signed, VOTE_TAG, type VoteKind } from './messages.ts';
+import { type Signed, VOTE_TAG, type VoteKind, voteKind } from './messages.ts';
 import { voteBytes } from './signing.ts';
 
 /** What a checked evidence says. */
@@ -35,7 +35,7 @@ export function checkEvidence(bytes: Uint8Array, chainId: Uint8Array): CheckedEv
   const reader = new Reader(bytes);
   const version = reader.u8();
   const tag = reader.u8();
-  const kind = (Object.keys(VOTE_TAG) as VoteKind[]).find((name) => VOTE_TAG[name] === tag);
+  const kind = voteKind(tag);
   const key = reader.fixed(32).slice();
   const position: Omit<Signed, 'digest' | 'signature'> = {
     epoch: reader.u32(),

@@ -16,6 +16,11 @@ export type Verified<T> = T & { readonly [verifiedBrand]: true };
 export const VOTE_TAG = { 'pre-prepare': 1, prepare: 2, commit: 3, 'view-change': 4 } as const;
 export type VoteKind = keyof typeof VOTE_TAG;
 
+/** The kind whose tag this is. */
+export function voteKind(tag: number): VoteKind | undefined {
+  return (Object.keys(VOTE_TAG) as VoteKind[]).find((kind) => VOTE_TAG[kind] === tag);
+}
+
 /** What every signed protocol message binds: a signature counts for exactly one (kind, epoch, height, view). */
 export interface Signed {
   readonly epoch: number;
@@ -157,6 +162,12 @@ export interface VotePosition {
   readonly kind: number;
 }
 
+/** A vote as its signer sent it, without what it is about. */
+export interface VoteProof extends Signed {
+  readonly kind: VoteKind;
+}
+
+/** The answer to a HELLO. What it says about the starter it proves with the starter's own signatures. */
 export interface Welcome {
   readonly type: 'welcome';
   readonly epoch: number;
@@ -164,10 +175,10 @@ export interface Welcome {
   /** Whom it answers, and that HELLO's nonce. */
   readonly to: number;
   readonly nonce: Uint8Array;
-  /** Highest boot number of `to` that the sender saw before this HELLO. */
-  readonly boot: number;
+  /** HELLO with the highest boot number of `to` that the sender saw before this one. */
+  readonly hello: Hello | undefined;
   /** Latest vote of `to` that the sender holds. */
-  readonly lastVote: VotePosition;
+  readonly vote: VoteProof | undefined;
   /** Highest height at which the sender itself sent COMMIT. */
   readonly committed: number;
   readonly signature: Uint8Array;

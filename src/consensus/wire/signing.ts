@@ -56,12 +56,16 @@ export function helloBytes(chainId: Uint8Array, hello: Omit<Hello, 'signature' |
 
 /** What a WELCOME signs. */
 export function welcomeBytes(chainId: Uint8Array, welcome: Omit<Welcome, 'signature' | 'type'>): Uint8Array {
-  const body = new Writer(64).u16(welcome.to).fixed(welcome.nonce).u32(welcome.boot);
+  const { hello, vote } = welcome;
+  const body = new Writer(64)
+    .u16(welcome.to)
+    .fixed(welcome.nonce)
+    .u32(hello?.boot ?? 0);
   body
-    .u64(welcome.lastVote.height)
-    .u32(welcome.lastVote.view)
-    .u8(welcome.lastVote.kind)
-    .u64(welcome.committed);
+    .u64(vote?.height ?? 0)
+    .u32(vote?.view ?? 0)
+    .u8(vote === undefined ? 0 : VOTE_TAG[vote.kind]);
+  body.u64(welcome.committed);
   return signedBytes(
     WELCOME_TAG,
     chainId,

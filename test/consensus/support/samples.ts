@@ -96,8 +96,8 @@ export const messages: { readonly [T in Message['type']]: Extract<Message, { typ
     sender: 3,
     to: 2,
     nonce,
-    boot: 4,
-    lastVote: { height: 7, view: 0, kind: 3 },
+    hello: signers[2].hello({ epoch: 0, sender: 2, boot: 4, nonce: new Uint8Array(16).fill(8) }),
+    vote: { kind: 'commit', ...signed('commit', 0, 2) },
     committed: 7,
   }),
 };
