@@ -50,7 +50,7 @@ const opened = new Map<BackendName, Promise<Group>>();
 
 /**
  * The group over `backend` (default `mcl`). The first call builds tables and runs the self-test (about 0.2 s
- * and 4 MiB of wasm memory with mcl); later calls return the same instance. Throws `abe.group_unusable`.
+ * and 5 MiB of wasm memory with mcl); later calls return the same instance. Throws `abe.group_unusable`.
  */
 export function openGroup(backend: BackendName = 'mcl'): Promise<Group> {
   let group = opened.get(backend);

@@ -56,6 +56,7 @@ const CALLS = [
   '_mclBnGT_setInt32',
   '_mclBnGT_mul',
   '_mclBnGT_sqr',
+  '_mclBnGT_inv',
   '_mclBnGT_pow',
   '_mclBnGT_isEqual',
   '_mclBnGT_isValid',

@@ -175,7 +175,7 @@ export function mclGroup(mcl: MclModule): Group {
       const scalar = scalarToBytes(positive);
       if (point.table !== undefined) {
         mcl._mclBnG1_clear(out);
-        addFromTable(point.table, out, scalar);
+        addFromTable(point.table, out, scalar, right);
         return takeG1();
       }
       loadScalar(scalar);
@@ -239,7 +239,7 @@ export function mclGroup(mcl: MclModule): Group {
       const scalar = scalarToBytes(positive);
       if (point.table !== undefined) {
         mcl._mclBnG2_clear(out);
-        addFromTable(point.table, out, scalar);
+        addFromTable(point.table, out, scalar, right);
         return takeG2();
       }
       loadScalar(scalar);
@@ -269,7 +269,7 @@ export function mclGroup(mcl: MclModule): Group {
       const scalar = scalarToBytes(k);
       if (base.table !== undefined) {
         mcl._mclBnGT_setInt32(out, 1);
-        addFromTable(base.table, out, scalar);
+        addFromTable(base.table, out, scalar, right);
         return takeGT();
       }
       loadScalar(scalar);

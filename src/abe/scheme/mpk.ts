@@ -34,7 +34,7 @@ const KNOWN_MAX = 8;
 const known = new WeakMap<Group, Map<string, MasterPublicKey>>();
 
 /**
- * The master public key over `E`, with fixed-base tables for E and H(b) (about 0.1 s and 6 MiB the first time).
+ * The master public key over `E`, with fixed-base tables for E and H(b) (about 0.15 s and 8 MiB the first time).
  * Throws `abe.parameters_malformed` for the identity, under which every header would be open to all.
  */
 export function masterPublicKey(group: Group, E: GT): MasterPublicKey {
