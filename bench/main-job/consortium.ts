@@ -36,6 +36,8 @@ export async function startServer(dir: string, log: (line: string) => void): Pro
   const profile = process.env.HIPPOCRYPT_BENCH_PROFILE;
   const child = fork(fileURLToPath(new URL('./server.js', import.meta.url)), [dir, password], {
     execArgv: profile === undefined ? [] : ['--cpu-prof', '--cpu-prof-dir', profile],
+    // As scripts/start.mjs does: four members in one process flush more files at once than libuv has threads.
+    env: { UV_THREADPOOL_SIZE: '16', ...process.env },
     stdio: ['ignore', 2, 2, 'ipc'],
   });
   const ended = new Promise<never>((_, reject) => {
