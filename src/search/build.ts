@@ -36,6 +36,7 @@ import {
   slotBytes,
 } from './segment.ts';
 import { keyStream, Shuffler } from './shuffle.ts';
+import { LISTS_A_STEP, runThrough, type Steps } from './steps.ts';
 import type { Random } from './voprf.ts';
 
 /** One keyword's list with the secret it is sealed under. Every secret occurs once. */
@@ -66,6 +67,11 @@ const ZERO_IV = new Uint8Array(16);
 
 /** Seals `input`. Cost: about 7 us a list and 60 ns a posting on the reference machine. */
 export function buildSegment(input: SegmentInput, random: Random): BuiltSegment {
+  return runThrough(buildSteps(input, random));
+}
+
+/** `buildSegment` in steps. `input` must not change until it is done. */
+export function* buildSteps(input: SegmentInput, random: Random): Steps<BuiltSegment> {
   const width = input.hi - input.lo;
   if (!(width > 0 && width <= SEGMENT_RECORDS_MAX && input.lo >= 0)) {
     throw searchError(
@@ -73,12 +79,16 @@ export function buildSegment(input: SegmentInput, random: Random): BuiltSegment 
       `a segment covers 1 to ${SEGMENT_RECORDS_MAX} records, not ${width}`,
     );
   }
-  const plain = input.lists.map(({ list }) => encodeList(list, width));
+  const plain: Uint8Array[] = [];
+  for (const { list } of input.lists) {
+    plain.push(encodeList(list, width));
+    if (plain.length % LISTS_A_STEP === 0) yield;
+  }
   const id = drawId(input, plain, random);
   const layout = planLayout(input.lists, plain);
   const shuffler = new Shuffler(random(32));
   const leafPart = keyStream(random(32), layout.leafBytes);
-  writeLists(leafPart, layout, input.lists, plain, id, shuffler);
+  yield* writeLists(leafPart, layout, input.lists, plain, id, shuffler);
   const { bits, cells, pageBytes, tiers, padBytes } = layout;
   const { file, treeRoot } = closeFile(layout, leafPart);
   const { lo, hi, level, time, epochs } = input;
@@ -201,14 +211,14 @@ export function cellHead(tier: number, length: number): number {
   return tier < 0 ? length : (tier + 1) << 11;
 }
 
-function writeLists(
+function* writeLists(
   out: Uint8Array,
   layout: Layout,
   lists: readonly SecretList[],
   plain: readonly Uint8Array[],
   id: Uint8Array,
   shuffler: Shuffler,
-): void {
+): Steps<void> {
   const { bits, cells, pageBytes, tiers, tierOf } = layout;
   const pages = 2 ** bits;
   const used = new Uint32Array(pages);
@@ -221,7 +231,9 @@ function writeLists(
     for (let below = 0; below < tier; below++) offset += tiers[below] * slotBytes(below);
     return offset;
   });
+  let written = 0;
   for (const i of shuffler.permutation(lists.length)) {
+    if (++written % LISTS_A_STEP === 0) yield;
     const { secret } = lists[i];
     const keys = listKeys(secret.t, id);
     const page = bucketOf(secret.u, bits);

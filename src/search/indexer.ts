@@ -9,17 +9,18 @@
  * manifest covers are added again from the ledger, beginning with `next`.
  */
 import { Batch } from './batch.ts';
-import { buildSegment, type SecretList } from './build.ts';
+import { type BuiltSegment, buildSteps, type SecretList } from './build.ts';
 import { searchError } from './errors.ts';
 import { secretFromT } from './keys.ts';
 import { encodeKeyword, keywordKey, sentinel } from './keyword.ts';
 import { encodeManifest, type Manifest, manifestEnd, manifestHash, segmentName } from './manifest.ts';
-import { mergeSegments, type OwnSegment } from './merge.ts';
+import { type MergedSegment, mergeSteps, type OwnSegment } from './merge.ts';
 import { KEYWORD_BYTES_MAX, RECORD_KEYWORDS_MAX, SEGMENT_RECORDS_MAX, SEGMENTS_MAX } from './parameters.ts';
 import { flushLevel, fullRun, type Run, staleRun } from './schedule.ts';
 import { type FieldKeys, fieldOfKeyword, KeywordSecrets } from './secrets.ts';
 import type { FieldEpoch, SegmentMeta } from './segment.ts';
 import { setOf, within } from './sets.ts';
+import { LISTS_A_STEP, runPaced, runThrough, type Steps } from './steps.ts';
 import { openVocabulary, sealVocabulary, type Vocabulary, type Word } from './vault.ts';
 import type { Evaluation, Random } from './voprf.ts';
 
@@ -52,6 +53,11 @@ export interface IndexerOptions {
   /** 32 bytes from the keystore; seals the companions. */
   readonly vaultKey: Uint8Array;
   readonly random: Random;
+  /**
+   * Awaited between steps of about 10 ms while segments are built and merged: `() => setImmediate()` of
+   * node:timers/promises keeps an event loop responsive. Without it each runs through at once.
+   */
+  readonly pause?: () => Promise<void>;
   /** The manifest that the ledger names, after a restart. To rebuild from records: its seq and no segments. */
   readonly manifest?: Manifest;
 }
@@ -76,6 +82,7 @@ export class Indexer {
   #flushing: Batch | undefined;
   #proposal: IndexProposal | undefined;
   #grace: readonly string[] = [];
+  #busy = false;
 
   constructor(options: IndexerOptions) {
     this.#options = options;
@@ -187,9 +194,29 @@ export class Indexer {
 
   /** Seals the buffered records into a segment; undefined when there are none. `time`: block time in ms. */
   async flush(time: number): Promise<IndexProposal | undefined> {
-    this.#noProposal();
+    this.#mayStart();
     const batch = this.#batch;
     if (batch.hi === batch.lo) return undefined;
+    this.#busy = true;
+    // From here on new records go to the next batch, also while the segment is being built and written.
+    this.#batch = new Batch(batch.hi);
+    this.#flushing = batch;
+    try {
+      const { built, words } = await this.#run(this.#flushSteps(batch, time));
+      await this.#write(built.meta, built.file, { words, dropped: [] });
+      return this.#propose([...this.#manifest.segments, built.meta], [built.meta], []);
+    } catch (error) {
+      this.#unflush();
+      throw error;
+    } finally {
+      this.#busy = false;
+    }
+  }
+
+  *#flushSteps(
+    batch: Batch,
+    time: number,
+  ): Steps<{ readonly built: BuiltSegment; readonly words: readonly Word[] }> {
     const epochs = this.#secrets.current();
     for (const { field } of epochs) batch.touch(encodeKeyword(sentinel(field)));
     const lists: SecretList[] = [];
@@ -197,25 +224,21 @@ export class Indexer {
     for (const { keyword, list } of batch.lists()) {
       if (list.ids.length === 0 && !isSentinel(keyword)) continue;
       const field = fieldOfKeyword(keyword);
-      const secret = this.#secrets.secretOf(keyword, field, this.#epochOf(epochs, field));
+      const epoch = this.#epochOf(epochs, field);
+      // An evaluation takes a millisecond, a list that is known a hundredth of it.
+      if (words.length % LISTS_A_STEP === 0 || !this.#secrets.knows(keyword, field, epoch)) yield;
+      const secret = this.#secrets.secretOf(keyword, field, epoch);
       lists.push({ secret, list });
       words.push({ keyword, t: secret.t });
     }
     const { lo, hi } = batch;
-    const built = buildSegment(
-      { lo, hi, level: flushLevel(hi - lo), time, epochs, lists },
-      this.#options.random,
-    );
-    // From here on new records go to the next batch, also while the files are being written.
-    this.#batch = new Batch(hi);
-    this.#flushing = batch;
-    try {
-      await this.#write(built.meta, built.file, { words, dropped: [] });
-      return this.#propose([...this.#manifest.segments, built.meta], [built.meta], []);
-    } catch (error) {
-      this.#unflush();
-      throw error;
-    }
+    const input = { lo, hi, level: flushLevel(hi - lo), time, epochs, lists };
+    return { built: yield* buildSteps(input, this.#options.random), words };
+  }
+
+  #run<T>(steps: Steps<T>): Promise<T> {
+    const { pause } = this.#options;
+    return pause === undefined ? Promise.resolve(runThrough(steps)) : runPaced(steps, pause);
   }
 
   /**
@@ -227,22 +250,32 @@ export class Indexer {
     time: number,
     options: { readonly purge?: boolean } = {},
   ): Promise<IndexProposal | undefined> {
-    this.#noProposal();
-    const deadSet = setOf(dead);
-    const run =
-      staleRun(this.#manifest.segments, this.#secrets.current()) ??
-      fullRun(this.#manifest.segments) ??
-      (options.purge ? await this.#purgeRun(deadSet) : undefined);
-    if (run === undefined) return undefined;
-    const { segments } = this.#manifest;
-    const inputs = segments.slice(run.from, run.to);
-    const { built, vocabulary } = await this.#merge(inputs, deadSet, run.level, time);
-    await this.#write(built.meta, built.file, vocabulary);
-    const joined = [...segments.slice(0, run.from), built.meta, ...segments.slice(run.to)];
-    return this.#propose(joined, [built.meta], inputs);
+    this.#mayStart();
+    this.#busy = true;
+    try {
+      const deadSet = setOf(dead);
+      const run =
+        staleRun(this.#manifest.segments, this.#secrets.current()) ??
+        fullRun(this.#manifest.segments) ??
+        (options.purge ? await this.#purgeRun(deadSet) : undefined);
+      if (run === undefined) return undefined;
+      const { segments } = this.#manifest;
+      const inputs = segments.slice(run.from, run.to);
+      const { built, vocabulary } = await this.#merge(inputs, deadSet, run.level, time);
+      await this.#write(built.meta, built.file, vocabulary);
+      const joined = [...segments.slice(0, run.from), built.meta, ...segments.slice(run.to)];
+      return this.#propose(joined, [built.meta], inputs);
+    } finally {
+      this.#busy = false;
+    }
   }
 
-  async #merge(inputs: readonly SegmentMeta[], dead: Uint32Array, level: number, time: number) {
+  async #merge(
+    inputs: readonly SegmentMeta[],
+    dead: Uint32Array,
+    level: number,
+    time: number,
+  ): Promise<MergedSegment> {
     const epochs = this.#secrets.current();
     const own: OwnSegment[] = [];
     for (const meta of inputs) {
@@ -250,23 +283,25 @@ export class Indexer {
       const file = await this.#options.store.getSegment(name);
       own.push({ meta, file, vocabulary: await this.#vocabulary(meta) });
     }
-    return mergeSegments(
-      {
-        segments: own,
-        dead,
-        epochs,
-        level,
-        time,
-        always: epochs.map(({ field }) => encodeKeyword(sentinel(field))),
-        secretFor: (word, from) => {
-          const field = fieldOfKeyword(word.keyword);
-          const epoch = this.#epochOf(epochs, field);
-          if (from.epochs.some((one) => one.field === field && one.epoch === epoch))
-            return secretFromT(word.t);
-          return this.#secrets.secretOf(word.keyword, field, epoch);
+    return this.#run(
+      mergeSteps(
+        {
+          segments: own,
+          dead,
+          epochs,
+          level,
+          time,
+          always: epochs.map(({ field }) => encodeKeyword(sentinel(field))),
+          secretFor: (word, from) => {
+            const field = fieldOfKeyword(word.keyword);
+            const epoch = this.#epochOf(epochs, field);
+            if (from.epochs.some((one) => one.field === field && one.epoch === epoch))
+              return secretFromT(word.t);
+            return this.#secrets.secretOf(word.keyword, field, epoch);
+          },
         },
-      },
-      this.#options.random,
+        this.#options.random,
+      ),
     );
   }
 
@@ -359,9 +394,12 @@ export class Indexer {
     }
   }
 
-  #noProposal(): void {
-    if (this.#proposal !== undefined) {
-      throw searchError('search.index_pending', 'commit or abandon the pending proposal first');
+  #mayStart(): void {
+    if (this.#busy || this.#proposal !== undefined) {
+      throw searchError(
+        'search.index_pending',
+        'wait for the work at hand; commit or abandon its proposal first',
+      );
     }
   }
 }

@@ -3,13 +3,14 @@
  * dead, seals under the current epochs. One input alone is a rebuild: for a new epoch, or to purge erased numbers.
  */
 
-import { type BuiltSegment, buildSegment, type SecretList } from './build.ts';
+import { type BuiltSegment, buildSteps, type SecretList } from './build.ts';
 import { searchError } from './errors.ts';
 import { bucketOf, type KeywordSecret, listKeys, secretFromT } from './keys.ts';
 import { keywordKey } from './keyword.ts';
 import type { PostingList, ReadList } from './list.ts';
 import { readPage, readSlot } from './read.ts';
 import { type FieldEpoch, leafRange, type SegmentMeta, slotLeaf, verifySegmentFile } from './segment.ts';
+import { LISTS_A_STEP, runThrough, type Steps } from './steps.ts';
 import type { Vocabulary, Word } from './vault.ts';
 import type { Random } from './voprf.ts';
 
@@ -53,22 +54,31 @@ interface Gathering {
   readonly parts: { readonly shift: number; readonly list: ReadList }[];
 }
 
-/** The merged segment with its words. Throws `search.index_state` when files and companions disagree. */
-export function mergeSegments(
-  input: MergeInput,
-  random: Random,
-): { readonly built: BuiltSegment; readonly vocabulary: Vocabulary } {
+/** A merged segment with its words. */
+export interface MergedSegment {
+  readonly built: BuiltSegment;
+  readonly vocabulary: Vocabulary;
+}
+
+/** Merges at once. Throws `search.index_state` when files and companions disagree. */
+export function mergeSegments(input: MergeInput, random: Random): MergedSegment {
+  return runThrough(mergeSteps(input, random));
+}
+
+/** `mergeSegments` in steps. */
+export function* mergeSteps(input: MergeInput, random: Random): Steps<MergedSegment> {
   const { segments } = input;
   const lo = segments[0].meta.lo;
   const hi = segments[segments.length - 1].meta.hi;
   const gone = new Uint8Array(hi - lo);
   for (const number of input.dead) if (number >= lo && number < hi) gone[number - lo] = 1;
   const gathered = new Map<string, Gathering>();
-  segments.forEach((segment, i) => {
-    if (i > 0 && segments[i - 1].meta.hi !== segment.meta.lo)
-      throw new RangeError('segments are not adjacent');
-    gather(segment, segment.meta.lo - lo, input.secretFor, gathered);
-  });
+  let end = lo;
+  for (const segment of segments) {
+    if (segment.meta.lo !== end) throw new RangeError('segments are not adjacent');
+    end = segment.meta.hi;
+    yield* gather(segment, segment.meta.lo - lo, input.secretFor, gathered);
+  }
   const always = new Set(input.always.map(keywordKey));
   const lists: SecretList[] = [];
   const words: Word[] = [];
@@ -77,9 +87,10 @@ export function mergeSegments(
     if (list.ids.length === 0 && !always.has(key)) continue;
     lists.push({ secret, list });
     words.push({ keyword: word.keyword, t: secret.t });
+    if (words.length % LISTS_A_STEP === 0) yield;
   }
   const { level, time, epochs } = input;
-  const built = buildSegment({ lo, hi, level, time, epochs, lists }, random);
+  const built = yield* buildSteps({ lo, hi, level, time, epochs, lists }, random);
   const dropped: number[] = [];
   gone.forEach((flag, local) => {
     if (flag === 1) dropped.push(local);
@@ -87,15 +98,17 @@ export function mergeSegments(
   return { built, vocabulary: { words, dropped } };
 }
 
-function gather(
+function* gather(
   segment: OwnSegment,
   shift: number,
   secretFor: MergeInput['secretFor'],
   gathered: Map<string, Gathering>,
-): void {
+): Steps<void> {
   const { meta, file, vocabulary } = segment;
   verifySegmentFile(meta, file);
+  let read = 0;
   for (const word of vocabulary.words) {
+    if (++read % LISTS_A_STEP === 0) yield;
     const list = listInFile(meta, file, secretFromT(word.t));
     if (list === undefined) {
       throw searchError(

@@ -238,6 +238,30 @@ describe('proposals', () => {
     expectComplete(second.manifest, store, 5);
   });
 
+  test('paced work gives the same bytes, lets records in between, and refuses a second run beside it', async () => {
+    const [paced, plain] = [new Custodian('mercy', KINDS), new Custodian('mercy', KINDS)];
+    let pauses = 0;
+    paced.pause = async () => {
+      pauses++;
+      if (pauses === 1) paced.put(valuesOf(paced.records));
+      expect(await rejectionCode(paced.indexer.flush(TIME))).toBe('search.index_pending');
+      expect(await rejectionCode(paced.indexer.maybeMerge([], TIME))).toBe('search.index_pending');
+    };
+    paced.indexer = paced.open();
+    for (const custodian of [paced, plain]) {
+      for (let i = 0; i < 8; i++) {
+        custodian.put(valuesOf(custodian.records));
+        await custodian.flush();
+        if (custodian === plain && i === 0) plain.put(valuesOf(1));
+      }
+      await custodian.mergeAll();
+    }
+    expect(pauses).toBeGreaterThan(8);
+    expect(manifestEnd(paced.indexer.manifest)).toBe(9);
+    expect(encodeManifest(paced.indexer.manifest)).toEqual(encodeManifest(plain.indexer.manifest));
+    expect([...paced.store.files.keys()]).toEqual([...plain.store.files.keys()]);
+  });
+
   test('replaced files stay for one more commit, then go', async () => {
     const custodian = new Custodian('mercy', KINDS);
     for (let i = 0; i < 8; i++) {

@@ -162,6 +162,9 @@ export class Custodian {
     this.indexer = this.open();
   }
 
+  /** Given to indexers that are opened from now on. */
+  pause: (() => Promise<void>) | undefined;
+
   open(manifest?: Indexer['manifest']): Indexer {
     const { name, store, vault, keys, random } = this;
     return new Indexer({
@@ -172,6 +175,7 @@ export class Custodian {
       vaultKey: sha256(utf8(`vault ${name}`)),
       random,
       ...(manifest === undefined ? {} : { manifest }),
+      ...(this.pause === undefined ? {} : { pause: this.pause }),
     });
   }
 
