@@ -9,20 +9,20 @@
  * manifest covers are added again from the ledger, beginning with `next`.
  */
 import { Batch } from './batch.ts';
-import { type BuiltSegment, buildSteps, type SecretList } from './build.ts';
 import { searchError } from './errors.ts';
 import { secretFromT } from './keys.ts';
-import { encodeKeyword, keywordKey, sentinel } from './keyword.ts';
+import { keywordKey } from './keyword.ts';
 import { encodeManifest, type Manifest, manifestEnd, manifestHash, segmentName } from './manifest.ts';
-import { type MergedSegment, mergeSteps, type OwnSegment } from './merge.ts';
+import type { MergedSegment, OwnSegment } from './merge.ts';
 import { KEYWORD_BYTES_MAX, RECORD_KEYWORDS_MAX, SEGMENT_RECORDS_MAX, SEGMENTS_MAX } from './parameters.ts';
-import { flushLevel, fullRun, type Run, staleRun } from './schedule.ts';
+import { fullRun, type Run, staleRun } from './schedule.ts';
 import { type FieldKeys, fieldOfKeyword, KeywordSecrets } from './secrets.ts';
-import type { FieldEpoch, SegmentMeta } from './segment.ts';
+import type { SegmentMeta } from './segment.ts';
 import { setOf, within } from './sets.ts';
-import { LISTS_A_STEP, runPaced, runThrough, type Steps } from './steps.ts';
-import { openVocabulary, sealVocabulary, type Vocabulary, type Word } from './vault.ts';
+import { runPaced, runThrough, type Steps } from './steps.ts';
+import { openVocabulary, sealVocabulary, type Vocabulary } from './vault.ts';
 import type { Evaluation, Random } from './voprf.ts';
+import { mergeOwn, sealBatch } from './work.ts';
 
 /**
  * Where files live. `putSegment` resolves when the bytes survive a crash; `getSegment` rejects when there are none;
@@ -134,7 +134,6 @@ export class Indexer {
 
   /** Of `keywords`, those whose secret in the current epoch is not at hand, with their field and epoch; each once. */
   unknown(keywords: Iterable<Uint8Array>): { keyword: Uint8Array; field: string; epoch: number }[] {
-    const epochs = this.#secrets.current();
     const found: { keyword: Uint8Array; field: string; epoch: number }[] = [];
     const seen = new Set<string>();
     for (const keyword of keywords) {
@@ -142,7 +141,7 @@ export class Indexer {
       if (seen.has(key)) continue;
       seen.add(key);
       const field = fieldOfKeyword(keyword);
-      const epoch = this.#epochOf(epochs, field);
+      const epoch = this.#secrets.currentEpoch(field);
       if (!this.#secrets.knows(keyword, field, epoch)) found.push({ keyword, field, epoch });
     }
     return found;
@@ -181,15 +180,9 @@ export class Indexer {
       throw searchError('search.too_large', 'flush before adding more records');
     }
     for (const keyword of record.keywords) {
-      if (!batch.has(keyword)) this.#epochOf(this.#secrets.current(), fieldOfKeyword(keyword));
+      if (!batch.has(keyword)) this.#secrets.currentEpoch(fieldOfKeyword(keyword));
     }
     batch.add(record.keywords, record.weights);
-  }
-
-  #epochOf(epochs: readonly FieldEpoch[], field: string): number {
-    const found = epochs.find((one) => one.field === field);
-    if (found === undefined) throw searchError('search.field_unknown', `no index keys for field "${field}"`);
-    return found.epoch;
   }
 
   /** Seals the buffered records into a segment; undefined when there are none. `time`: block time in ms. */
@@ -202,7 +195,7 @@ export class Indexer {
     this.#batch = new Batch(batch.hi);
     this.#flushing = batch;
     try {
-      const { built, words } = await this.#run(this.#flushSteps(batch, time));
+      const { built, words } = await this.#run(sealBatch(batch, this.#secrets, time, this.#options.random));
       await this.#write(built.meta, built.file, { words, dropped: [] });
       return this.#propose([...this.#manifest.segments, built.meta], [built.meta], []);
     } catch (error) {
@@ -211,29 +204,6 @@ export class Indexer {
     } finally {
       this.#busy = false;
     }
-  }
-
-  *#flushSteps(
-    batch: Batch,
-    time: number,
-  ): Steps<{ readonly built: BuiltSegment; readonly words: readonly Word[] }> {
-    const epochs = this.#secrets.current();
-    for (const { field } of epochs) batch.touch(encodeKeyword(sentinel(field)));
-    const lists: SecretList[] = [];
-    const words: Word[] = [];
-    for (const { keyword, list } of batch.lists()) {
-      if (list.ids.length === 0 && !isSentinel(keyword)) continue;
-      const field = fieldOfKeyword(keyword);
-      const epoch = this.#epochOf(epochs, field);
-      // An evaluation takes a millisecond, a list that is known a hundredth of it.
-      if (words.length % LISTS_A_STEP === 0 || !this.#secrets.knows(keyword, field, epoch)) yield;
-      const secret = this.#secrets.secretOf(keyword, field, epoch);
-      lists.push({ secret, list });
-      words.push({ keyword, t: secret.t });
-    }
-    const { lo, hi } = batch;
-    const input = { lo, hi, level: flushLevel(hi - lo), time, epochs, lists };
-    return { built: yield* buildSteps(input, this.#options.random), words };
   }
 
   #run<T>(steps: Steps<T>): Promise<T> {
@@ -276,33 +246,12 @@ export class Indexer {
     level: number,
     time: number,
   ): Promise<MergedSegment> {
-    const epochs = this.#secrets.current();
     const own: OwnSegment[] = [];
     for (const meta of inputs) {
-      const name = segmentName(meta);
-      const file = await this.#options.store.getSegment(name);
+      const file = await this.#options.store.getSegment(segmentName(meta));
       own.push({ meta, file, vocabulary: await this.#vocabulary(meta) });
     }
-    return this.#run(
-      mergeSteps(
-        {
-          segments: own,
-          dead,
-          epochs,
-          level,
-          time,
-          always: epochs.map(({ field }) => encodeKeyword(sentinel(field))),
-          secretFor: (word, from) => {
-            const field = fieldOfKeyword(word.keyword);
-            const epoch = this.#epochOf(epochs, field);
-            if (from.epochs.some((one) => one.field === field && one.epoch === epoch))
-              return secretFromT(word.t);
-            return this.#secrets.secretOf(word.keyword, field, epoch);
-          },
-        },
-        this.#options.random,
-      ),
-    );
+    return this.#run(mergeOwn({ segments: own, dead, level, time }, this.#secrets, this.#options.random));
   }
 
   async #vocabulary(meta: SegmentMeta): Promise<Vocabulary> {
@@ -402,8 +351,4 @@ export class Indexer {
       );
     }
   }
-}
-
-function isSentinel(keyword: Uint8Array): boolean {
-  return keywordKey(encodeKeyword(sentinel(fieldOfKeyword(keyword)))) === keywordKey(keyword);
 }

@@ -72,6 +72,13 @@ export class KeywordSecrets {
     return this.#current;
   }
 
+  /** The current epoch of `field`; throws `search.field_unknown`. */
+  currentEpoch(field: string): number {
+    const found = this.current().find((one) => one.field === field);
+    if (found === undefined) throw searchError('search.field_unknown', `no index keys for field "${field}"`);
+    return found.epoch;
+  }
+
   #currentEpochs(): FieldEpoch[] {
     return [...this.#fields]
       .filter(([, epochs]) => epochs.size > 0)
