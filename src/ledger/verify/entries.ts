@@ -10,7 +10,7 @@ import { CodedError } from '../../codec/errors.ts';
 import { taggedHash } from '../../codec/hash.ts';
 import { decodeLeaf, type Leaf } from '../entries/leaf.ts';
 import type { BlockHeader } from './consensus.ts';
-import type { Failure } from './ledger.ts';
+import type { Failure } from './report.ts';
 import { leafHash } from './rfc6962.ts';
 
 /** A leaf at its place; `damaged` when its bytes are not those that the log commits to. */
@@ -44,9 +44,9 @@ interface Request {
   readonly items: Map<number, FollowedItem>;
 }
 
-/** What is wrong between `batch` and `entries`. What an uncertified header says is held against no entry. */
+/** What is wrong between `batch` and `entries`. `header` only when it is certified: another is held against no entry. */
 export function* matchEntries(
-  block: { readonly header: BlockHeader; readonly certified: boolean },
+  block: { readonly height: number; readonly header: BlockHeader | undefined },
   batch: readonly Uint8Array[],
   entries: readonly Entry[],
   signatures: SignatureCheck | undefined,
@@ -55,17 +55,16 @@ export function* matchEntries(
   yield* align(block, requests, entries);
   if (signatures === undefined) return;
   for (const request of requests) {
-    if (request !== undefined) yield* checkSignature(block.header.height, request, signatures);
+    if (request !== undefined) yield* checkSignature(block.height, request, signatures);
   }
 }
 
 /** Gives each leaf to its request. */
 function* align(
-  { header, certified }: { readonly header: BlockHeader; readonly certified: boolean },
+  { height, header }: { readonly height: number; readonly header: BlockHeader | undefined },
   requests: readonly (Request | undefined)[],
   entries: readonly Entry[],
 ): Generator<Failure> {
-  const { height } = header;
   let next = 0;
   let current: Request | undefined;
   // After a damaged leaf it is not known how many requests it stood for.
@@ -79,7 +78,7 @@ function* align(
       current = undefined;
       continue;
     }
-    if (certified) yield* placeFailures(header, index, leaf);
+    if (header !== undefined) yield* placeFailures(header, index, leaf);
     const isMine = (request: Request | undefined): boolean =>
       request !== undefined && equalBytes(leaf.tx, leaf.item === 0 ? request.tx : request.id);
     if (leaf.item === 0 || (current === undefined && !inStep)) {

@@ -40,11 +40,8 @@ export {
 } from './export.ts';
 export { anchorOfGenesis } from './genesis.ts';
 export {
-  type Failure,
-  type FailureKind,
   type LedgerAnchor,
   type LedgerReplay,
-  type LedgerReport,
   type LedgerTools,
   verifyLedger,
 } from './ledger.ts';
@@ -59,6 +56,7 @@ export {
   receiptToJson,
   verifyReceipt,
 } from './receipt.ts';
+export type { Failure, FailureKind, LedgerReport } from './report.ts';
 export { leafHash, verifyConsistency, verifyInclusion } from './rfc6962.ts';
 export { RegisteredKeys } from './signers.ts';
 export { type ExportSource, epochLinks, exportLines } from './write-export.ts';

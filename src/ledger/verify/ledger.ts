@@ -8,14 +8,14 @@
  * ledger: only `tip`, a checkpoint that the verifier got elsewhere, tells.
  */
 import { equalBytes, toHex } from '../../codec/bytes.ts';
-import { CodedError } from '../../codec/errors.ts';
 import { type Checkpoint, verifyCheckpoint } from '../checkpoint/checkpoint.ts';
 import { decodeLeaf } from '../entries/leaf.ts';
-import { Frontier } from '../log/frontier.ts';
 import { anchorOrigin, type TrustAnchor, type ValidatorPeriod, validatorsAt } from './anchor.ts';
 import type { BlockHeader, ConsensusVerifier } from './consensus.ts';
 import { type Entry, matchEntries, type SignatureCheck } from './entries.ts';
 import type { BlockRecord, LedgerRecord } from './export.ts';
+import { LeafLog, type LeavesAt } from './leaf-log.ts';
+import { type FailureKind, Failures, type LedgerReport, reasonOf } from './report.ts';
 import { leafHash } from './rfc6962.ts';
 
 /** A verifier's trust in a whole ledger. */
@@ -23,56 +23,6 @@ export interface LedgerAnchor extends TrustAnchor {
   /** Parent hash of the header at height 1, 32 bytes. */
   readonly genesisHash: Uint8Array;
 }
-
-/** What a row is about. */
-export type FailureKind =
-  | 'record'
-  | 'genesis'
-  | 'chain'
-  | 'height'
-  | 'time'
-  | 'header'
-  | 'parent'
-  | 'validators'
-  | 'certificate'
-  | 'batch'
-  | 'transaction'
-  | 'leaf'
-  | 'log'
-  | 'result'
-  | 'state'
-  | 'checkpoint'
-  | 'tip';
-
-/** One place where the evidence fails. */
-export interface Failure {
-  readonly height: number;
-  /** Place in the log, when one entry is to blame. */
-  readonly index?: number;
-  readonly what: FailureKind;
-  readonly expected: string;
-  readonly got: string;
-}
-
-export interface LedgerReport {
-  /** Entries and blocks that were read, good and bad. */
-  readonly entries: number;
-  readonly blocks: number;
-  readonly ok: boolean;
-  /** In the order of the file; the first is the first. */
-  readonly failures: readonly Failure[];
-  /** Rows beyond `FAILURES_MAX`, counted only. */
-  readonly moreFailures: number;
-  /** Height from which log roots could not be recomputed any more, after damage that no hash in the file explains. */
-  readonly logUnverifiedFrom?: number;
-  /** Height from which results and state roots could not be recomputed any more. */
-  readonly replayStoppedAt?: number;
-  /** Height from which signatures could not be checked any more, because a block before may have registered keys. */
-  readonly signaturesUnverifiedFrom?: number;
-}
-
-/** Most rows kept. */
-export const FAILURES_MAX = 10_000;
 
 /** Runs a block again: the leaves and the state root that it must have. May throw. */
 export interface LedgerReplay {
@@ -116,12 +66,10 @@ interface Parent {
 class Walk {
   readonly #tools: LedgerTools;
   readonly #origin: string;
-  readonly #failures: Failure[] = [];
-  #moreFailures = 0;
+  readonly #failures = new Failures();
   #anchor: LedgerAnchor;
   #parent: Parent;
-  #log: Frontier;
-  #logLostAt: number | undefined;
+  readonly #log: LeafLog;
   #started = false;
   #replayLostAt: number | undefined;
   #keysLostAt: number | undefined;
@@ -134,30 +82,32 @@ class Walk {
     this.#tools = tools;
     this.#origin = anchorOrigin(anchor);
     this.#parent = { height: 0, hash: anchor.genesisHash, time: 0, certified: true };
-    this.#log = Frontier.EMPTY.append([anchor.genesisEntry]);
+    this.#log = new LeafLog(anchor.genesisEntry, this.#failures);
   }
 
   async record(record: LedgerRecord): Promise<void> {
     const isFirst = !this.#started;
     this.#started = true;
     if (isFirst && record.kind !== 'genesis')
-      this.#fail({ height: 0, what: 'genesis', expected: 'a first line', got: 'none' });
+      this.#failures.add({ height: 0, what: 'genesis', expected: 'a first line', got: 'none' });
     switch (record.kind) {
       case 'genesis':
         return this.#genesis(record.chainId, record.leaf, isFirst);
       case 'damaged':
         return this.#damaged(record.reason);
       case 'block':
-        await this.#guard({ height: this.#parent.height + 1, what: 'record' }, () => this.#block(record));
+        await this.#failures.guard({ height: this.#parent.height + 1, what: 'record' }, () =>
+          this.#block(record),
+        );
     }
   }
 
   end(): LedgerReport {
     const { tip } = this.#tools;
     if (!this.#started)
-      this.#fail({ height: 0, what: 'genesis', expected: 'a first line', got: 'an empty file' });
+      this.#failures.add({ height: 0, what: 'genesis', expected: 'a first line', got: 'an empty file' });
     if (tip !== undefined && !this.#tipSeen) {
-      this.#fail({
+      this.#failures.add({
         height: tip.height,
         what: 'tip',
         expected: `height ${tip.height}`,
@@ -167,10 +117,10 @@ class Walk {
     return {
       entries: this.#entries,
       blocks: this.#blocks,
-      ok: this.#failures.length === 0,
-      failures: this.#failures,
-      moreFailures: this.#moreFailures,
-      ...(this.#logLostAt === undefined ? {} : { logUnverifiedFrom: this.#logLostAt }),
+      ok: this.#failures.list.length === 0,
+      failures: this.#failures.list,
+      moreFailures: this.#failures.more,
+      ...(this.#log.lostAt === undefined ? {} : { logUnverifiedFrom: this.#log.lostAt }),
       ...(this.#replayLostAt === undefined || this.#tools.replay === undefined
         ? {}
         : { replayStoppedAt: this.#replayLostAt }),
@@ -182,10 +132,15 @@ class Walk {
 
   async #genesis(chainId: string, leaf: Uint8Array, isFirst: boolean): Promise<void> {
     if (!isFirst)
-      return this.#fail({ height: this.#parent.height, what: 'genesis', expected: 'once', got: 'again' });
+      return this.#failures.add({
+        height: this.#parent.height,
+        what: 'genesis',
+        expected: 'once',
+        got: 'again',
+      });
     this.#entries++;
     if (chainId !== this.#anchor.chainId) {
-      this.#fail({
+      this.#failures.add({
         height: 0,
         index: 0,
         what: 'chain',
@@ -195,14 +150,15 @@ class Walk {
     }
     const hash = leafHash(leaf);
     if (!equalBytes(hash, this.#anchor.genesisEntry)) {
-      this.#failHashes({ height: 0, index: 0, what: 'genesis' }, this.#anchor.genesisEntry, hash);
+      this.#failures.hashes({ height: 0, index: 0, what: 'genesis' }, this.#anchor.genesisEntry, hash);
       // Without the true genesis neither keys nor state can be followed; the chain of blocks still can.
       this.#lose(0);
       return;
     }
     const at = { height: 0, index: 0, what: 'genesis' } as const;
-    await this.#guard(at, async () => this.#tools.signatures?.genesis(leaf));
-    if (!(await this.#guard(at, async () => this.#tools.replay?.genesis(leaf)))) this.#replayLostAt = 0;
+    await this.#failures.guard(at, async () => this.#tools.signatures?.genesis(leaf));
+    if (!(await this.#failures.guard(at, async () => this.#tools.replay?.genesis(leaf))))
+      this.#replayLostAt = 0;
   }
 
   async #block(block: BlockRecord): Promise<void> {
@@ -214,15 +170,24 @@ class Walk {
       header = consensus.readHeader(block.header);
     } catch (error) {
       const height = this.#parent.height + 1;
-      this.#fail({ height, what: 'header', expected: 'a block header', got: reasonOf(error) });
+      this.#failures.add({ height, what: 'header', expected: 'a block header', got: reasonOf(error) });
       this.#unread(height);
-      await this.#replay({ height, certified: false }, block, this.#takeLeaves(block, undefined));
+      await this.#replay(
+        { height, header: undefined },
+        block,
+        this.#entriesOf(block, { height, header: undefined }),
+      );
       return;
     }
     const expected = this.#parent.height + 1;
     const certified = this.#certificate(header, block);
     if (header.height !== expected) {
-      this.#fail({ height: expected, what: 'height', expected: `${expected}`, got: `${header.height}` });
+      this.#failures.add({
+        height: expected,
+        what: 'height',
+        expected: `${expected}`,
+        got: `${header.height}`,
+      });
       // Certified and low: a block that was read already. Not certified: its number is as good as its bytes.
       if (certified && header.height < expected) return;
       if (certified) this.#lose(expected);
@@ -230,10 +195,9 @@ class Walk {
     }
     const { height } = header;
     this.#chain(header, certified);
-    this.#expectHash({ height, what: 'batch' }, header.batchHash, consensus.batchHash(block.batch));
-    const entries = this.#takeLeaves(block, header, certified);
-    this.#matchEntries(header, certified, block, entries);
-    await this.#replay({ height, header, certified }, block, entries);
+    this.#failures.unlessEqual({ height, what: 'batch' }, header.batchHash, consensus.batchHash(block.batch));
+    const at = { height, header: certified ? header : undefined };
+    await this.#replay(at, block, this.#entriesOf(block, at), header.time);
     this.#validators(header, block, certified);
     if (block.checkpoint !== undefined) this.#checkpoint(header, block.checkpoint);
     this.#tip(header);
@@ -243,7 +207,7 @@ class Walk {
 
   #damaged(reason: string): void {
     const height = this.#parent.height + 1;
-    this.#fail({ height, what: 'record', expected: 'a block', got: reason });
+    this.#failures.add({ height, what: 'record', expected: 'a block', got: reason });
     this.#unread(height);
     this.#lose(height);
   }
@@ -267,12 +231,12 @@ class Walk {
     try {
       set = validatorsAt(this.#anchor, header.height);
     } catch (error) {
-      this.#fail({ height, what: 'validators', expected: 'a known set', got: reasonOf(error) });
+      this.#failures.add({ height, what: 'validators', expected: 'a known set', got: reasonOf(error) });
       return false;
     }
     const wrong = consensus.verifyQc(block.header, block.qc, set);
     if (wrong !== undefined) {
-      this.#fail({
+      this.#failures.add({
         height,
         what: 'certificate',
         expected: 'a quorum of the epoch over this header',
@@ -281,14 +245,18 @@ class Walk {
       return false;
     }
     if (header.epoch !== set.epoch) {
-      this.#fail({
+      this.#failures.add({
         height,
         what: 'validators',
         expected: `epoch ${set.epoch}`,
         got: `epoch ${header.epoch}`,
       });
     }
-    this.#expectHash({ height, what: 'validators' }, consensus.validatorsHash(set), header.validatorsHash);
+    this.#failures.unlessEqual(
+      { height, what: 'validators' },
+      consensus.validatorsHash(set),
+      header.validatorsHash,
+    );
     return true;
   }
 
@@ -296,91 +264,58 @@ class Walk {
   #chain(header: BlockHeader, certified: boolean): void {
     const { height } = header;
     const parent = this.#parent;
-    this.#expectHash({ height, what: 'chain' }, this.#anchor.genesisEntry, header.chainId);
+    this.#failures.unlessEqual({ height, what: 'chain' }, this.#anchor.genesisEntry, header.chainId);
     if (height === parent.height + 1 && !equalBytes(header.parentHash, parent.hash)) {
       // A certified header names its true parent: what does not match it is the header below, whose own row may
       // stand already.
-      if (!certified) this.#failHashes({ height, what: 'parent' }, parent.hash, header.parentHash);
+      if (!certified) this.#failures.hashes({ height, what: 'parent' }, parent.hash, header.parentHash);
       else if (parent.certified) {
-        this.#failHashes({ height: parent.height, what: 'header' }, header.parentHash, parent.hash);
+        this.#failures.hashes({ height: parent.height, what: 'header' }, header.parentHash, parent.hash);
       }
     }
     if (header.time <= parent.time) {
-      this.#fail({ height, what: 'time', expected: `later than ${parent.time}`, got: `${header.time}` });
+      this.#failures.add({
+        height,
+        what: 'time',
+        expected: `later than ${parent.time}`,
+        got: `${header.time}`,
+      });
     }
   }
 
-  /** Appends the block's leaves to the log and says which of them are what the log root commits to. */
-  #takeLeaves(block: BlockRecord, header: BlockHeader | undefined, certified = false): Entry[] {
-    const height = header?.height ?? this.#parent.height;
-    const listed = block.leafHashes;
-    const computed = block.leaves.map(leafHash);
-    // A place in the log is what a certified header says, else what the entries so far add up to.
-    const count = Math.max(listed.length, computed.length);
-    const first = header !== undefined && certified ? header.treeSize - count : this.#log.size;
-    const fits = (log: Frontier): boolean =>
-      header !== undefined && log.size === header.treeSize && equalBytes(log.root(), header.logRoot);
-    const own = this.#log.append(computed);
-    if (this.#logLostAt === undefined && fits(own)) {
-      this.#log = own;
-      for (const [i, hash] of computed.entries()) {
-        const at = { height, index: first + i, what: 'record' } as const;
-        if (listed[i] === undefined || !equalBytes(listed[i], hash)) this.#failHashes(at, hash, listed[i]);
-      }
-      return block.leaves.map((leaf, i) => ({ leaf, index: first + i, damaged: false }));
-    }
-    const isListed = listed.every((hash) => hash.length === 32);
-    const named = isListed ? this.#log.append(listed) : own;
-    if (this.#logLostAt === undefined && !fits(named)) {
-      const at = { height, what: 'log' } as const;
-      if (header !== undefined) this.#failHashes(at, header.logRoot, own.root());
-      // An uncertified root proves nothing; a certified one proves that leaves are missing or wrong.
-      if (header === undefined || certified) this.#logLostAt = height;
-    }
-    this.#log = named;
-    return Array.from({ length: count }, (_, i) => {
-      const index = first + i;
-      const damaged = !isListed || !sameHash(listed[i], computed[i]);
-      if (isListed && damaged) this.#failHashes({ height, index, what: 'leaf' }, listed[i], computed[i]);
-      return { leaf: block.leaves[i] ?? new Uint8Array(), index, damaged };
-    });
-  }
-
-  #matchEntries(
-    header: BlockHeader,
-    certified: boolean,
-    block: BlockRecord,
-    entries: readonly Entry[],
-  ): void {
+  /** Leaves against the log and the requests. */
+  #entriesOf(block: BlockRecord, at: LeavesAt): Entry[] {
+    const entries = this.#log.take(block, at);
     const signatures = this.#keysLostAt === undefined ? this.#tools.signatures : undefined;
-    for (const failure of matchEntries({ header, certified }, block.batch, entries, signatures)) {
-      this.#fail(failure);
-    }
+    for (const failure of matchEntries(at, block.batch, entries, signatures)) this.#failures.add(failure);
+    return entries;
   }
 
+  /** Results and state. Leaves tell a block's time as well as its header does, and better than one that nobody certified. */
   async #replay(
-    at: { readonly height: number; readonly header?: BlockHeader; readonly certified: boolean },
+    at: LeavesAt,
     block: BlockRecord,
     entries: readonly Entry[],
+    uncertifiedTime?: number,
   ): Promise<void> {
     const { replay } = this.#tools;
     if (replay === undefined || this.#replayLostAt !== undefined) return;
-    const { height, header, certified } = at;
-    // Leaves tell the block's time as well as its header does, and better than one that nobody certified.
-    const time = certified ? header?.time : (timeOf(entries) ?? header?.time);
+    const { height, header } = at;
+    const time = header?.time ?? timeOf(entries) ?? uncertifiedTime;
     if (time === undefined) {
       this.#replayLostAt = height;
       return;
     }
-    const done = await this.#guard({ height, what: 'state' }, async () => {
+    const done = await this.#failures.guard({ height, what: 'state' }, async () => {
       const { leaves, stateRoot } = await replay.block({ height, time }, block.batch);
-      const first = entries[0]?.index ?? this.#log.size;
       for (let i = 0; i < Math.max(leaves.length, block.leaves.length); i++) {
         const [own, given] = [leaves[i], block.leaves[i]].map((leaf) => leaf && leafHash(leaf));
-        if (!sameHash(own, given)) this.#failHashes({ height, index: first + i, what: 'result' }, own, given);
+        const index = entries[0] === undefined ? undefined : entries[0].index + i;
+        const place = { height, ...(index === undefined ? {} : { index }), what: 'result' } as const;
+        this.#failures.unlessEqual(place, own, given);
       }
-      if (certified && header !== undefined) {
-        this.#expectHash({ height, what: 'state' }, header.stateRoot, stateRoot);
+      if (header !== undefined) {
+        this.#failures.unlessEqual({ height, what: 'state' }, header.stateRoot, stateRoot);
       }
     });
     if (!done) this.#replayLostAt = height;
@@ -395,12 +330,12 @@ class Walk {
     const next = known ?? block.nextValidators;
     if (next === undefined) {
       const expected = toHex(header.nextValidatorsHash);
-      this.#fail({ height, what: 'validators', expected, got: 'no set in the file' });
+      this.#failures.add({ height, what: 'validators', expected, got: 'no set in the file' });
       return;
     }
     const hash = consensus.validatorsHash(next);
     if (!equalBytes(hash, header.nextValidatorsHash)) {
-      this.#failHashes({ height, what: 'validators' }, header.nextValidatorsHash, hash);
+      this.#failures.hashes({ height, what: 'validators' }, header.nextValidatorsHash, hash);
       return;
     }
     const last = this.#anchor.periods.at(-1);
@@ -418,7 +353,11 @@ class Walk {
       const { checkpoint } = verifyCheckpoint(text, this.#origin, set, { witnesses: this.#anchor.witnesses });
       this.#agrees(at, header, checkpoint);
     } catch (error) {
-      this.#fail({ ...at, expected: 'a checkpoint with a quorum of the epoch', got: reasonOf(error) });
+      this.#failures.add({
+        ...at,
+        expected: 'a checkpoint with a quorum of the epoch',
+        got: reasonOf(error),
+      });
     }
   }
 
@@ -438,34 +377,7 @@ class Walk {
       `height ${c.height}, size ${c.size}, time ${c.time}, epoch ${c.epoch}, roots ${roots.map(toHex).join(' ')}`;
     const expected = show({ ...header, size: header.treeSize }, [header.logRoot, header.stateRoot]);
     const got = show(checkpoint, [checkpoint.root, checkpoint.stateRoot]);
-    if (expected !== got) this.#fail({ ...at, expected, got });
-  }
-
-  #fail(failure: Failure): void {
-    if (this.#failures.length < FAILURES_MAX) this.#failures.push(failure);
-    else this.#moreFailures++;
-  }
-
-  #failHashes(at: Pick<Failure, 'height' | 'index' | 'what'>, expected?: Uint8Array, got?: Uint8Array): void {
-    this.#fail({ ...at, expected: show(expected), got: show(got) });
-  }
-
-  #expectHash(at: Pick<Failure, 'height' | 'index' | 'what'>, expected: Uint8Array, got: Uint8Array): void {
-    if (!equalBytes(expected, got)) this.#failHashes(at, expected, got);
-  }
-
-  /** Runs a step that others wrote; what it throws is a row. */
-  async #guard(
-    at: Pick<Failure, 'height' | 'index' | 'what'>,
-    step: () => Promise<unknown>,
-  ): Promise<boolean> {
-    try {
-      await step();
-      return true;
-    } catch (error) {
-      this.#fail({ ...at, expected: 'a block that executes', got: reasonOf(error) });
-      return false;
-    }
+    if (expected !== got) this.#failures.add({ ...at, expected, got });
   }
 }
 
@@ -481,11 +393,3 @@ function timeOf(entries: readonly Entry[]): number | undefined {
   }
   return undefined;
 }
-
-const show = (hash: Uint8Array | undefined): string => (hash === undefined ? 'nothing' : toHex(hash));
-
-const sameHash = (a: Uint8Array | undefined, b: Uint8Array | undefined): boolean =>
-  a !== undefined && b !== undefined && equalBytes(a, b);
-
-const reasonOf = (error: unknown): string =>
-  error instanceof CodedError ? `${error.code}: ${error.message}` : 'it cannot be read';

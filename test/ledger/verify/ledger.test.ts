@@ -160,6 +160,11 @@ describe('one change is red at its place', () => {
       bend(4, ({ leafHashes }) => ({ leafHashes: withAt(leafHashes, 0, sha256()) })),
     );
     expect(rows(report)).toEqual([`4/${indexOf(4, 0)} record`]);
+    const more = await verify(bend(4, ({ leafHashes }) => ({ leafHashes: [...leafHashes, sha256()] })));
+    expect(rows(more)).toEqual([`4/${indexOf(5, 0)} record`]);
+    const none = await verify(bend(4, () => ({ leafHashes: [] })));
+    expect(none.failures.every(({ height, what }) => height === 4 && what === 'record')).toBe(true);
+    expect(none.failures).toHaveLength(chain.blocks[3].leaves.length);
   });
 
   test('a leaf left out, one added, two in another order', async () => {

@@ -360,6 +360,13 @@ describe('a consortium of four over pbft-lite', () => {
       const line = JSON.stringify({ ...object, header: bent.toString('base64url') });
       const report = await verify(lines.map((one, i) => (i === 3 ? line : one)));
       expect(new Set(report.failures.map(({ height }) => height)), `byte ${at}`).toEqual(new Set([3]));
+      // Log, keys and state are followed through that block by its leaves and requests.
+      const { logUnverifiedFrom, replayStoppedAt, signaturesUnverifiedFrom } = report;
+      expect([logUnverifiedFrom, replayStoppedAt, signaturesUnverifiedFrom]).toEqual([
+        undefined,
+        undefined,
+        undefined,
+      ]);
     }
   });
 
