@@ -72,8 +72,8 @@ describe('the highest certificate wins', () => {
 
   test('without the guard anyCertificate: two blocks at one height', () => {
     const stage = twoLocks({ anyCertificate: true });
-    stage.until(() => stage.checks.violations.length > 0, 300_000);
-    expect(stage.checks.violations).toEqual(['two blocks at height 1']);
+    stage.until(() => stage.checks.violations.includes('two blocks at height 1'), 300_000);
+    expect(new Set(stage.decided.filter(({ height }) => height === 1).map(({ hash }) => hash)).size).toBe(2);
   });
 });
 
@@ -152,7 +152,11 @@ describe('the disk', () => {
 
 describe('COMMITs of different views', () => {
   test('counted together they make certificates that others refuse', () => {
-    const found = runSimulation({ seeds: 4, members: [7], safetyMs: 6000, weaken: { commitAnyView: true } });
-    expect(found.failingSeeds.length).toBeGreaterThan(0);
+    const found = runSimulation({
+      seeds: 40,
+      weaken: { commitAnyView: true },
+      onSeed: (_seed, violations) => violations.length === 0,
+    });
+    expect(found.violations[0]?.text).toMatch(/is not one|not everything valid/);
   });
 });

@@ -51,6 +51,8 @@ export class OpenHeight {
   readonly proposals = new Map<Hash, Proposal>();
   readonly verdicts = new Map<Hash, Verdict>();
   readonly examining = new Set<string>();
+  /** Senders against whom evidence was given. */
+  readonly accused = new Set<number>();
 
   constructor(height: number, now: number) {
     this.height = height;
@@ -68,6 +70,7 @@ export class OpenHeight {
       proposals: new Map(this.proposals),
       verdicts: new Map(this.verdicts),
       examining: new Set(this.examining),
+      accused: new Set(this.accused),
     });
   }
 

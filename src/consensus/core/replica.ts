@@ -742,7 +742,11 @@ export class Replica {
     );
   }
 
+  /** Evidence once per sender and height (rule 17). */
   #accuse(kind: VoteKind, first: Signed, second: Signed): void {
+    const { accused } = this.#open;
+    if (accused.has(first.sender)) return;
+    accused.add(first.sender);
     const key = this.#chain.validators.keys[first.sender];
     this.#effects.push({ t: 'evidence', evidence: { kind, key, first, second } });
   }

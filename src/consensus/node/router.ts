@@ -15,6 +15,8 @@ import type { Verifier } from './verifier.ts';
 const CROSSING_MS = 150;
 /** At most one answer to late votes of a peer in this time. */
 const SERVE_EVERY_MS = 100;
+/** At most one answer to HELLOs of a peer in this time: each costs a signature. */
+const HELLO_EVERY_MS = 50;
 
 /** What the router needs from its driver. */
 export interface RouterPort {
@@ -37,6 +39,7 @@ export class Router {
   readonly #port: RouterPort;
   readonly #future = new FutureVotes();
   readonly #servedAt = new Map<PeerId, number>();
+  readonly #helloAt = new Map<PeerId, number>();
   #appliedAt = Number.NEGATIVE_INFINITY;
 
   constructor(replica: Replica, verifier: Verifier, port: RouterPort) {
@@ -64,6 +67,9 @@ export class Router {
         this.#port.onCosignature(from, message.height, message.bytes);
         return;
       case 'hello':
+        if (this.#tooSoon(this.#helloAt, from, HELLO_EVERY_MS)) return;
+        this.#verifyAndFeed(from, message);
+        return;
       case 'welcome':
         this.#verifyAndFeed(from, message);
         return;
@@ -111,11 +117,16 @@ export class Router {
 
   /** A sender that votes on a decided height is given the block (ledger-security rule 9). */
   #onLate(from: PeerId, height: number, decided: number): void {
+    if (height === decided && this.#port.now() - this.#appliedAt < CROSSING_MS) return;
+    if (!this.#tooSoon(this.#servedAt, from, SERVE_EVERY_MS)) this.#port.serve(from, height, 1);
+  }
+
+  /** Whether `from` was answered less than `everyMs` ago; else notes that it is answered now. */
+  #tooSoon(answeredAt: Map<PeerId, number>, from: PeerId, everyMs: number): boolean {
     const now = this.#port.now();
-    if (height === decided && now - this.#appliedAt < CROSSING_MS) return;
-    if (now - (this.#servedAt.get(from) ?? Number.NEGATIVE_INFINITY) < SERVE_EVERY_MS) return;
-    this.#servedAt.set(from, now);
-    this.#port.serve(from, height, 1);
+    if (now - (answeredAt.get(from) ?? Number.NEGATIVE_INFINITY) < everyMs) return true;
+    answeredAt.set(from, now);
+    return false;
   }
 
   #onFetch(from: PeerId, message: Fetch): void {

@@ -355,6 +355,9 @@ export class Simulation implements World {
 
   observeDecide(node: SimNode, block: Block, chain: Chain): void {
     if (!node.honest) return;
+    if (!this.verifier.certificate(block.qc, chain.validators)) {
+      this.checks.fail(`the certificate of height ${block.proposal.header.height} is not one`);
+    }
     this.checks.onDecide(node, block, chain, (request) => this.authentic(request));
     this.checks.onView(node.replica?.view ?? 0);
   }
