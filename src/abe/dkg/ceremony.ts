@@ -15,7 +15,7 @@
  * ledger), and private channels. `close` ends a phase for the silent and must stand at the same place in
  * everybody's order; `overdue` is one's own patience with sub-shares. Then all honest participants agree on
  * the qualified set. Secret with at most t - 1 corrupt; finishes if t dealers and all of the broadcast are live.
- * Polynomials are evaluated with bigint, which is not constant time: a ceremony runs once, not on request.
+ * Polynomials are evaluated with bigint and commitments raised in variable time: a ceremony runs once, not on request.
  * After a resharing old shares and old seeds are erased together and every key is issued again.
  */
 import { CodedError } from '../../codec/errors.ts';
