@@ -84,6 +84,18 @@ function decodeModule(value: unknown): MclModule {
   return module;
 }
 
+/** `bytes` of wasm memory; throws `abe.group_unusable` where the host gives no more. */
+export function allocate(mcl: MclModule, bytes: number): number {
+  const at = mcl._malloc(bytes);
+  if (at === 0) {
+    throw new CodedError(
+      ABE_ERROR.groupUnusable,
+      `the host gives no more wasm memory (${bytes} bytes wanted)`,
+    );
+  }
+  return at;
+}
+
 /** A new instance, set to BLS12-381, ZCash encodings and RFC 9380; order checks on decoding are ours. */
 export async function instantiateMcl(): Promise<MclModule> {
   const module = decodeModule(

@@ -4,7 +4,7 @@
  * window i is j * 2^(w i) * base, j = 1 .. 2^(w-1). Lookups depend on the scalar: see `types.ts` for which scalars
  * may come here.
  */
-import { MCL_G1_BYTES, MCL_G2_BYTES, MCL_GT_BYTES, type MclModule } from './mcl-module.ts';
+import { allocate, MCL_G1_BYTES, MCL_G2_BYTES, MCL_GT_BYTES, type MclModule } from './mcl-module.ts';
 
 /** One bit more than a scalar has, for the last carry. */
 const SCALAR_BITS = 256;
@@ -63,7 +63,7 @@ export function buildTable(
   const windows = windowsOf(windowBits);
   const entries = 2 ** (windowBits - 1);
   const size = kind.bytes;
-  const at = mcl._malloc(windows * entries * size);
+  const at = allocate(mcl, windows * entries * size);
   mcl.HEAP8.copyWithin(at, base, base + size);
   for (let window = 0; window < windows; window++) {
     const first = at + window * entries * size;

@@ -8,7 +8,14 @@ import { checkCompressed, checkGTCoordinates, refuseElement } from './encoding.t
 import { GENERATOR_G1, GENERATOR_G2 } from './generators.ts';
 import { type MclElement, MclG1, MclG2, MclGT, own } from './mcl-elements.ts';
 import { MclKeeper } from './mcl-keeper.ts';
-import { MCL_FR_BYTES, MCL_G1_BYTES, MCL_G2_BYTES, MCL_GT_BYTES, type MclModule } from './mcl-module.ts';
+import {
+  allocate,
+  MCL_FR_BYTES,
+  MCL_G1_BYTES,
+  MCL_G2_BYTES,
+  MCL_GT_BYTES,
+  type MclModule,
+} from './mcl-module.ts';
 import { addFromTable } from './mcl-tables.ts';
 import { mod, scalarToBytes } from './scalar.ts';
 import {
@@ -31,8 +38,7 @@ const PAIRS_MAX = 512;
 
 /** Builds the backend over a fresh module. Call through `openGroup`, which tests it first. */
 export function mclGroup(mcl: MclModule): Group {
-  const scratch = mcl._malloc(PAIRS_MAX * (MCL_G1_BYTES + MCL_G2_BYTES) + 4 * MCL_GT_BYTES + 2048);
-  const out = scratch;
+  const out = allocate(mcl, PAIRS_MAX * (MCL_G1_BYTES + MCL_G2_BYTES) + 4 * MCL_GT_BYTES + 2048);
   const left = out + MCL_GT_BYTES;
   const right = left + MCL_GT_BYTES;
   const scalarAt = right + MCL_GT_BYTES;
@@ -41,7 +47,7 @@ export function mclGroup(mcl: MclModule): Group {
   const g2At = g1At + PAIRS_MAX * MCL_G1_BYTES;
 
   const dst = utf8(HASH_TO_G1_DST);
-  const dstAt = mcl._malloc(dst.length);
+  const dstAt = allocate(mcl, dst.length);
   mcl.HEAP8.set(dst, dstAt);
 
   const put = (element: MclElement, at: number): void => mcl.HEAP32.set(element.words, at >> 2);
@@ -89,7 +95,7 @@ export function mclGroup(mcl: MclModule): Group {
     const name = toHex(message);
     const known = keeper.recall(name);
     if (known !== undefined) return known;
-    const at = message.length <= 1024 ? bytesAt : mcl._malloc(message.length);
+    const at = message.length <= 1024 ? bytesAt : allocate(mcl, message.length);
     putBytes(message, at);
     const status = mcl._mclBnG1_hashAndMapToWithDst(out, at, message.length, dstAt, dst.length);
     if (at !== bytesAt) mcl._free(at);
