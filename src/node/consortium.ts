@@ -18,6 +18,7 @@ import { genesisDocument, signGenesis } from './genesis.ts';
 import { cardOf, createIdentity, type MemberProfile, SECRETS, secretOf } from './identity.ts';
 import { InProcessLinks } from './link/in-process.ts';
 import { MemberNode, type NodeLog } from './member.ts';
+import type { PayloadsChoice } from './payloads.ts';
 import { ensureFields, ensureShare } from './setup.ts';
 import { WorkPool } from './work/pool.ts';
 
@@ -44,6 +45,8 @@ export interface ConsortiumOptions {
   readonly log?: NodeLog;
   readonly onStep?: (step: string) => void;
   readonly ratePerMinute?: number;
+  /** What keeps a member's payloads; the embedded store by default. */
+  readonly payloads?: (member: string) => PayloadsChoice;
 }
 
 export interface Consortium {
@@ -109,6 +112,7 @@ export async function startConsortium(options: ConsortiumOptions): Promise<Conso
         clock,
         log: { event: (name, fields) => log.event(name, { member: id, ...fields }) },
         ...shared,
+        ...(options.payloads === undefined ? {} : { payloads: options.payloads(id) }),
         ...(options.ratePerMinute === undefined ? {} : { ratePerMinute: options.ratePerMinute }),
       });
       nodes.set(memberId(id), node);

@@ -42,7 +42,6 @@ import {
   type Environment,
   type HeaderStore,
   type Keystore,
-  openEmbeddedStore,
   openEnvironment,
   openHeaderStore,
   type PayloadStore,
@@ -55,6 +54,7 @@ import { operatorOf, SECRETS, secretOf } from './identity.ts';
 import { IndexService } from './index-service.ts';
 import { NodeLedger } from './ledger.ts';
 import { Parts } from './parts.ts';
+import { openPayloads, type PayloadsChoice } from './payloads.ts';
 import { Records } from './records.ts';
 import { Replicas } from './replicas.ts';
 import { SearchService } from './search-service.ts';
@@ -103,6 +103,8 @@ export interface MemberOptions {
   readonly verificationCache?: VerificationCache;
   readonly log: NodeLog;
   readonly ratePerMinute?: number;
+  /** What keeps the payloads; the embedded store by default. */
+  readonly payloads?: PayloadsChoice;
   /** True after a restore from backup. */
   readonly restored?: boolean;
 }
@@ -250,7 +252,7 @@ export class MemberNode {
       throw new CodedError('member.unknown', 'the genesis names no member with this validator key');
     const ledgerEnv = openEnvironment(join(dir, 'ledger'), { tables: LEDGER_TABLES });
     const nodeEnv = openEnvironment(join(dir, 'node'), { tables: NODE_TABLES });
-    const payloads = openEmbeddedStore(join(dir, 'blocks'));
+    const payloads = await openPayloads(options.payloads ?? { kind: 'embedded' }, dir);
     const headers = await openHeaderStore(join(dir, 'headers'), { random });
     const engine: LedgerEngine = await LedgerEngine.open({
       store: ledgerEnv,

@@ -14,6 +14,7 @@ import { type Keystore, openKeystore, type Unlock } from '../storage/index.ts';
 import { SECRETS, secretOf } from './identity.ts';
 import { type Address, tlsLinks } from './link/tls.ts';
 import { MemberNode, type NodeLog } from './member.ts';
+import { PayloadsSchema } from './payloads.ts';
 import { ensureFields, ensureShare } from './setup.ts';
 import { WorkPool } from './work/pool.ts';
 
@@ -36,6 +37,8 @@ export const NodeConfigSchema = z.strictObject({
   /** An account for the member's first operator, made at start if it is absent. */
   admin: z.strictObject({ account: z.string(), passwordFile: z.string() }).optional(),
   threads: z.number().int().min(1).max(64).optional(),
+  /** What keeps the payloads: the embedded store, or a Kubo daemon of this member's own. */
+  payloads: PayloadsSchema.optional(),
 });
 export type NodeConfig = z.infer<typeof NodeConfigSchema>;
 
@@ -67,7 +70,7 @@ export async function readNodeConfig(path: string): Promise<NodeConfig> {
   }
   const base = dirname(resolve(path));
   const at = (one: string): string => (isAbsolute(one) ? one : join(base, one));
-  const { unlock, admin } = parsed.data;
+  const { unlock, admin, payloads } = parsed.data;
   return {
     ...parsed.data,
     dir: at(parsed.data.dir),
@@ -75,6 +78,9 @@ export async function readNodeConfig(path: string): Promise<NodeConfig> {
     unlock:
       'keyFile' in unlock ? { keyFile: at(unlock.keyFile) } : { passphraseFile: at(unlock.passphraseFile) },
     ...(admin === undefined ? {} : { admin: { ...admin, passwordFile: at(admin.passwordFile) } }),
+    ...(payloads?.kind === 'kubo' && payloads.authFile !== undefined
+      ? { payloads: { ...payloads, authFile: at(payloads.authFile) } }
+      : {}),
   };
 }
 
@@ -115,6 +121,7 @@ export async function startMember(config: NodeConfig, log: NodeLog): Promise<Run
     random,
     clock: Date.now,
     log,
+    ...(config.payloads === undefined ? {} : { payloads: config.payloads }),
   });
   const close = async (): Promise<void> => {
     await node.close();
