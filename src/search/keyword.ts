@@ -116,5 +116,5 @@ export function sentinel(field: string): Keyword {
 
 /** A text key of keyword bytes for maps: one character a byte. */
 export function keywordKey(bytes: Uint8Array): string {
-  return String.fromCharCode.apply(null, bytes as unknown as number[]);
+  return Reflect.apply(String.fromCharCode, null, bytes);
 }
