@@ -28,6 +28,7 @@ import type { Services } from './ports.ts';
 import { toProblem } from './problems.ts';
 import { consentRoutes } from './routes/consents.ts';
 import { fhirRoutes } from './routes/fhir.ts';
+import { ipfsRoutes } from './routes/ipfs.ts';
 import { keyRoutes } from './routes/keys.ts';
 import { ledgerRoutes } from './routes/ledger.ts';
 import { memberRoutes } from './routes/members.ts';
@@ -133,6 +134,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   const { services } = options;
   await app.register(async (scope) => {
     operationRoutes(scope, services);
+    ipfsRoutes(scope, services);
     scope.get('/openapi.json', { config: { public: true }, schema: { hide: true } }, () => app.swagger());
   });
   await app.register(

@@ -55,6 +55,10 @@ export interface LedgerReads {
   /** Latest checkpoint that a quorum cosigned. */
   checkpoint(): string;
   block(height: number): { header: Uint8Array; qc: Uint8Array; batch: readonly Uint8Array[] } | undefined;
+  /** The bytes of a log tile by its C2SP path (`tile/0/x001/067`), or undefined when the path names none of this log's. */
+  tile(path: string): { readonly bytes: Uint8Array; readonly full: boolean } | undefined;
+  /** Changes of validators since genesis, oldest first, for verifiers that begin there. */
+  epochLinks(): unknown[];
   inclusionProof(index: number, size: number): readonly Uint8Array[];
   consistencyProof(size1: number, size2: number): readonly Uint8Array[];
   /** ndjson lines of everything, for offline verification. */
@@ -204,6 +208,21 @@ export interface Services {
         limit: number;
       },
     ): Promise<unknown>;
+  };
+
+  /** The trustless gateway over this node's payloads. */
+  ipfs: {
+    /** Whether strangers may read ciphertext. */
+    readonly public: boolean;
+    answer(request: {
+      readonly path: string;
+      readonly query: URLSearchParams;
+      readonly headers: Readonly<Record<string, string | undefined>>;
+    }): Promise<{
+      readonly status: number;
+      readonly headers: Readonly<Record<string, string>>;
+      readonly body: Uint8Array | AsyncIterable<Uint8Array>;
+    }>;
   };
 
   importBundle(

@@ -9,7 +9,10 @@ import {
   anchorOrigin,
   type Checkpoint,
   checkConsistency,
+  epochLinkFromJson,
+  extendAnchor,
   type LedgerAnchor,
+  PBFT_LITE,
   parseCheckpoint,
   type ReceiptVerdict,
   validatorsAt,
@@ -31,9 +34,18 @@ export class Anchors {
   /** The anchor given, or the one taken from the gateway at first use. */
   async anchor(): Promise<LedgerAnchor> {
     if (this.#anchor !== undefined) return this.#anchor;
-    const anchor = anchorOfGenesis(fromBase64url((await this.#context.members()).genesis));
-    this.#anchor = anchor;
-    return anchor;
+    const { genesis, epochs } = await this.#context.members();
+    this.#anchor = extended(anchorOfGenesis(fromBase64url(genesis)), epochs);
+    return this.#anchor;
+  }
+
+  /** The anchor extended by changes of validators that the gateway knows by now; undefined when there are none. */
+  async #longer(): Promise<LedgerAnchor | undefined> {
+    const anchor = await this.anchor();
+    const longer = extended(anchor, (await this.#context.freshMembers()).epochs);
+    if (longer.periods.length === anchor.periods.length) return undefined;
+    this.#anchor = longer;
+    return longer;
   }
 
   /** The newest checkpoint that was verified; what is asked for from now on must not be older. */
@@ -47,9 +59,7 @@ export class Anchors {
    * Throws `checkpoint.*` codes, `checkpoint.rolled_back` and `checkpoint.forked` among them.
    */
   async checkpoint(text: string, floor: Checkpoint | undefined = this.#newest): Promise<Checkpoint> {
-    const anchor = await this.anchor();
-    const set = validatorsAt(anchor, parseCheckpoint(text).checkpoint.height);
-    const { checkpoint } = verifyCheckpoint(text, anchorOrigin(anchor), set);
+    const checkpoint = await this.#cosigned(text);
     if (floor !== undefined && checkpoint.height < floor.height) {
       throw new CodedError('checkpoint.rolled_back', 'the gateway showed an older checkpoint than before');
     }
@@ -77,6 +87,31 @@ export class Anchors {
 
   /** Checks a receipt (base64url) offline. */
   async receipt(receipt: string): Promise<ReceiptVerdict> {
-    return verifyReceipt(fromBase64url(receipt), await this.anchor());
+    const bytes = fromBase64url(receipt);
+    const verdict = verifyReceipt(bytes, await this.anchor());
+    if (verdict.ok) return verdict;
+    const longer = await this.#longer();
+    return longer === undefined ? verdict : verifyReceipt(bytes, longer);
   }
+
+  async #cosigned(text: string): Promise<Checkpoint> {
+    const verify = (anchor: LedgerAnchor): Checkpoint => {
+      const set = validatorsAt(anchor, parseCheckpoint(text).checkpoint.height);
+      return verifyCheckpoint(text, anchorOrigin(anchor), set).checkpoint;
+    };
+    try {
+      return verify(await this.anchor());
+    } catch (error) {
+      const longer = await this.#longer();
+      if (longer === undefined) throw error;
+      return verify(longer);
+    }
+  }
+}
+
+/** `anchor` with the links beyond its newest epoch appended. Throws `anchor.bad_link`, `export.malformed`. */
+function extended(anchor: LedgerAnchor, epochs: readonly unknown[] = []): LedgerAnchor {
+  const newest = anchor.periods.at(-1)?.epoch ?? 0;
+  const links = epochs.map(epochLinkFromJson).filter((link) => link.next.epoch > newest);
+  return links.length === 0 ? anchor : { ...anchor, ...extendAnchor(anchor, links, PBFT_LITE) };
 }

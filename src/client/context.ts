@@ -38,12 +38,14 @@ export interface MemberInfo {
   readonly indexerKey: string;
 }
 
-interface MembersAnswer {
+export interface MembersAnswer {
   readonly chainId: string;
   readonly member: string;
   readonly members: readonly MemberInfo[];
   /** The genesis leaf, base64url: names chain and validators, signed by all members. */
   readonly genesis: string;
+  /** Changes of validators since genesis, each vouched for by the set before. */
+  readonly epochs?: readonly unknown[];
 }
 
 export class Context {
@@ -90,6 +92,12 @@ export class Context {
       return answer;
     });
     return this.#members;
+  }
+
+  /** The same, asked anew: members may have joined or left. */
+  freshMembers(): Promise<MembersAnswer> {
+    this.#members = undefined;
+    return this.members();
   }
 
   group(): Promise<Group> {

@@ -24,14 +24,23 @@ import {
   encodeStateProof,
   heldAttributes,
   type LedgerEngine,
+  parseTilePath,
   registryOf,
   STATE,
   type StateKey,
   stillInForce,
+  TILE_WIDTH,
+  tileWidth,
   transactionId,
 } from '../ledger/index.ts';
-import { encodeReceipt, PBFT_LITE } from '../ledger/verify/index.ts';
-import { type ExportSource, exportLines } from '../ledger/verify/write-export.ts';
+import {
+  type ExportSource,
+  encodeReceipt,
+  epochLinks,
+  epochLinkToJson,
+  exportLines,
+  PBFT_LITE,
+} from '../ledger/verify/index.ts';
 import { RecordBook } from './record-book.ts';
 
 /** How long a request waits for a block that another gateway has seen already. */
@@ -329,6 +338,26 @@ export class NodeLedger implements LedgerReads, AuthorityLedger {
 
   block(height: number): { header: Uint8Array; qc: Uint8Array; batch: readonly Uint8Array[] } | undefined {
     return height < 1 ? undefined : this.#engine.block(height);
+  }
+
+  tile(path: string): { bytes: Uint8Array; full: boolean } | undefined {
+    const named = parseTilePath(path);
+    if (named === undefined) return undefined;
+    const { level, index, width } = named;
+    // A tile that this log does not have yet is as unknown as a path that names none.
+    if (tileWidth(level, index, this.tip().size) < width) return undefined;
+    return { bytes: this.#engine.tile(level, index, width), full: width === TILE_WIDTH };
+  }
+
+  epochLinks(): unknown[] {
+    const source = {
+      block: (height: number) => this.#engine.block(height),
+      validators: (epoch: number) => {
+        const set = this.state(STATE.validators(epoch));
+        return set === undefined ? undefined : { epoch, ...set };
+      },
+    };
+    return [...epochLinks(source, 0)].map(epochLinkToJson);
   }
 
   inclusionProof(index: number, size: number): readonly Uint8Array[] {

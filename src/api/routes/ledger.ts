@@ -114,6 +114,28 @@ export function ledgerRoutes(scope: FastifyInstance, services: Services): void {
     },
   );
 
+  app.get(
+    '/ledger/tile/*',
+    {
+      schema: {
+        summary: 'A tile of the log',
+        description:
+          'C2SP tlog-tiles below /v1/ledger: 32-byte hashes in order. Full tiles never change; partial ones (`.p/<width>`) are of one size of the log.',
+        tags: ['ledger'],
+        security: bearer,
+        params: z.object({ '*': z.string().max(64) }),
+        response: { 200: z.any().describe('hashes, 32 bytes each'), ...problems },
+      },
+    },
+    (request, reply) => {
+      const tile = ledger.tile(`tile/${request.params['*']}`);
+      if (tile === undefined) throw new CodedError('entry.unknown', 'the path names no tile of this log');
+      if (tile.full) reply.header('cache-control', 'public, max-age=31536000, immutable');
+      reply.header('content-type', 'application/octet-stream').serializer((bytes) => bytes as string);
+      return Buffer.from(tile.bytes.buffer, tile.bytes.byteOffset, tile.bytes.byteLength);
+    },
+  );
+
   const Proof = z.object({ hashes: z.array(z.string()) }).meta({ id: 'Proof' });
   const size = z.coerce.number().int().min(0);
   app.get(

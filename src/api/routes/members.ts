@@ -29,6 +29,11 @@ export function memberRoutes(scope: FastifyInstance, services: Services): void {
               member: MemberIdText,
               genesis: z.string().describe('the genesis leaf; its hash names the chain for ever'),
               members: z.array(z.record(z.string(), z.unknown())),
+              epochs: z
+                .array(z.unknown())
+                .describe(
+                  'changes of validators since genesis: { header, qc, next }, each vouched for by the set before',
+                ),
             })
             .meta({ id: 'Members' }),
           ...problems,
@@ -40,6 +45,7 @@ export function memberRoutes(scope: FastifyInstance, services: Services): void {
       member: services.member,
       genesis: toBase64url(services.ledger.genesisLeaf()),
       members: await values('member/'),
+      epochs: services.ledger.epochLinks(),
     }),
   );
 
