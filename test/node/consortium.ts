@@ -10,7 +10,7 @@ import type { FastifyInstance } from 'fastify';
 import { DEMO_PASSWORD, People, type Person } from '../../src/cli/tour/people.ts';
 import type { Hippocrypt } from '../../src/client/index.ts';
 import { memberId } from '../../src/codec/ids.ts';
-import { type Consortium, startConsortium } from '../../src/node/consortium.ts';
+import { type Consortium, type ConsortiumOptions, startConsortium } from '../../src/node/consortium.ts';
 import type { MemberNode } from '../../src/node/member.ts';
 
 export const PASSWORD = DEMO_PASSWORD;
@@ -59,11 +59,12 @@ export interface Town {
   close(): Promise<void>;
 }
 
-/** Starts the town. */
-export async function startTown(): Promise<Town> {
+/** Starts the town; `options` are the consortium's beside its place. */
+export async function startTown(options: Partial<ConsortiumOptions> = {}): Promise<Town> {
   const dir = await mkdtemp(join(tmpdir(), 'hippocrypt-town-'));
   const events: LogEvent[] = [];
   const consortium = await startConsortium({
+    ...options,
     dir: join(dir, 'data'),
     port: 0,
     ratePerMinute: 0,
