@@ -141,6 +141,7 @@ export class FederatedSearch {
       ...(options.top === undefined ? {} : { top: options.top }),
       ...(options.lagMax === undefined ? {} : { lagMax: options.lagMax }),
     });
+    this.#trim();
     const missing = [...failed].map(([custodian, { code, message }]) => ({ custodian, code, message }));
     return { ...result, plan, missing, evaluated };
   }
@@ -183,6 +184,16 @@ export class FederatedSearch {
       }
     }
     return [...needs.values()].map(({ name, keywords }) => ({ ...name, keywords }));
+  }
+
+  /** After a query, never during one: a secret of its own plan must not fall out. */
+  #trim(): void {
+    for (const { secrets } of this.#held.values()) {
+      for (const key of secrets.keys()) {
+        if (secrets.size <= SECRETS_MAX) break;
+        secrets.delete(key);
+      }
+    }
   }
 
   /** Drops what belongs to epochs that no segment of the custodian uses any more. */
@@ -248,7 +259,6 @@ export class FederatedSearch {
           );
         }
         const outputs = finalize(batch, outcome.value, publicKey);
-        if (held.secrets.size + outputs.length > SECRETS_MAX) held.secrets.clear();
         outputs.forEach((y, j) => {
           held.secrets.set(toHex(keywords[j]), keywordSecret(y, held.fieldKey));
         });
