@@ -11,6 +11,7 @@ import {
   REFERENCE_TABLE,
   type Reference,
   readU64be,
+  referenceIndexes,
   referenceKey,
   TRANSACTION_TABLE,
 } from './tables.ts';
@@ -138,13 +139,29 @@ export class EntryQueries {
       else for (let i = to - 1; i >= from; i--) yield i;
       return;
     }
-    const range = {
-      gte: referenceKey(reference, from),
-      lt: referenceKey(reference, to),
-      reverse: !ascending,
-      limit: PAGE_SCAN_MAX,
-    };
-    for (const [key] of this.#store.range(REFERENCE_TABLE, range)) yield readU64be(key, key.length - 8);
+    for (const [key, value] of this.#rows(reference, from, to, ascending)) {
+      const indexes = referenceIndexes(key, value).filter((index) => index >= from && index < to);
+      yield* ascending ? indexes : indexes.toReversed();
+    }
+  }
+
+  /** Rows of `reference` that may name places from `from` to before `to`. */
+  #rows(
+    reference: Reference,
+    from: number,
+    to: number,
+    ascending: boolean,
+  ): Iterable<readonly [Uint8Array, Uint8Array]> {
+    const gte = this.#rowOf(reference, from)?.[0] ?? referenceKey(reference, from);
+    const range = { gte, lt: referenceKey(reference, to), reverse: !ascending, limit: PAGE_SCAN_MAX };
+    return this.#store.range(REFERENCE_TABLE, range);
+  }
+
+  /** The row whose block may hold place `index`: the last that begins at or before it. */
+  #rowOf(reference: Reference, index: number): readonly [Uint8Array, Uint8Array] | undefined {
+    const range = { gte: referenceKey(reference, 0), lt: referenceKey(reference, index + 1) };
+    for (const row of this.#store.range(REFERENCE_TABLE, { ...range, reverse: true, limit: 1 })) return row;
+    return undefined;
   }
 
   #matches(entry: CommittedEntry, filter: EntryFilter): boolean {
@@ -152,9 +169,10 @@ export class EntryQueries {
     if (filter.fromHeight !== undefined && height < filter.fromHeight) return false;
     if (filter.toHeight !== undefined && height > filter.toHeight) return false;
     const [, ...others] = referencesIn(filter);
-    return others.every(
-      (reference) => this.#store.get(REFERENCE_TABLE, referenceKey(reference, entry.index)) !== undefined,
-    );
+    return others.every((reference) => {
+      const row = this.#rowOf(reference, entry.index);
+      return row !== undefined && referenceIndexes(...row).includes(entry.index);
+    });
   }
 }
 

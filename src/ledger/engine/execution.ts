@@ -24,9 +24,10 @@ import {
   ENTRY_ID_TABLE,
   ENTRY_TABLE,
   NONCE_TABLE,
-  NOTHING,
   REFERENCE_TABLE,
+  type Reference,
   referenceKey,
+  referenceValue,
   TRANSACTION_TABLE,
   transactionValue,
 } from './tables.ts';
@@ -137,17 +138,24 @@ function* requestOps(
   requests: readonly ParsedRequest[],
   firstIndex: number,
 ): Generator<KvOp> {
-  let index = firstIndex;
+  const about = new Map<string, { readonly reference: Reference; readonly places: number[] }>();
+  let place = 0;
   for (const [i, outcome] of outcomes.entries()) {
     if (!outcome.ok) continue;
-    const { id, transaction } = requests[i];
+    const { id, transaction, subject } = requests[i];
     const count = outcome.leaves.length;
-    yield { table: TRANSACTION_TABLE, key: id, value: transactionValue(index, count) };
-    for (let item = 0; item < count; item++, index++) {
-      for (const reference of referencesOf(after, transaction, item)) {
-        yield { table: REFERENCE_TABLE, key: referenceKey(reference, index), value: NOTHING };
+    yield { table: TRANSACTION_TABLE, key: id, value: transactionValue(firstIndex + place, count) };
+    for (let item = 0; item < count; item++, place++) {
+      for (const { name, reference } of referencesOf(after, transaction, subject, item)) {
+        const known = about.get(name);
+        if (known === undefined) about.set(name, { reference, places: [place] });
+        else known.places.push(place);
       }
     }
+  }
+  for (const { reference, places } of about.values()) {
+    const key = referenceKey(reference, firstIndex);
+    yield { table: REFERENCE_TABLE, key, value: referenceValue(places) };
   }
 }
 

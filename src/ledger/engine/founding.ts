@@ -6,7 +6,7 @@ import { applyGenesis, type MachineHost } from '../machine/index.ts';
 import type { KvOp, KvReader, KvStore } from '../ports.ts';
 import { updateState } from '../state-tree/index.ts';
 import { encodeChanges, leafOps } from './execution.ts';
-import { META_TABLE, META_TIP, NOTHING, REFERENCE_TABLE, referenceKey } from './tables.ts';
+import { META_TABLE, META_TIP, NOTHING, REFERENCE_TABLE, referenceKey, referenceValue } from './tables.ts';
 
 /** The last applied block, written with it. */
 export interface StoredTip {
@@ -47,7 +47,11 @@ export async function writeGenesis(store: KvStore, genesis: Uint8Array, host: Ma
     ...state.ops,
     ...log.ops,
     ...leafOps(outcome.leaves, 0),
-    { table: REFERENCE_TABLE, key: referenceKey({ by: 'kind', id: 'Genesis' }, 0), value: NOTHING },
+    {
+      table: REFERENCE_TABLE,
+      key: referenceKey({ by: 'kind', id: 'Genesis' }, 0),
+      value: referenceValue([0]),
+    },
     tipOp(tip),
   ]);
 }

@@ -4,37 +4,45 @@ import type { Transaction } from '../entries/transaction.ts';
 import { STATE, type StateView } from '../machine/index.ts';
 import type { Reference } from './tables.ts';
 
-/**
- * References of item `item`, each once: its signer and kind always; whom it enrols, grants or revokes; the records
- * that it names; and the patients of those records and consents, so that a patient sees who asked.
- */
-export function referencesOf(view: StateView, transaction: Transaction, item: number): readonly Reference[] {
-  const about = new References(view);
-  about.add({ by: 'kind', id: transaction.type });
-  about.add({ by: 'subject', id: transaction.subject });
-  collect(about, transaction, item);
-  return about.found;
+/** A reference under a name that is equal for equal references. */
+export interface NamedReference {
+  readonly name: string;
+  readonly reference: Reference;
 }
 
-/** A list without repeats. Most entries have two or three references; a long Access has hundreds. */
+/**
+ * References of item `item`, each once: its signer (`subject` in hexadecimal) and kind always; whom it enrols, grants or
+ * revokes; the records that it names; and the patients of those records and consents, so that a patient sees who
+ * asked.
+ */
+export function referencesOf(
+  view: StateView,
+  transaction: Transaction,
+  subject: string,
+  item: number,
+): Iterable<NamedReference> {
+  const about = new References(view);
+  const { type } = transaction;
+  about.add(type, { by: 'kind', id: type });
+  about.add(`subject/${subject}`, { by: 'subject', id: transaction.subject });
+  collect(about, transaction, item);
+  return about.found.values();
+}
+
 class References {
-  readonly found: Reference[] = [];
+  readonly found = new Map<string, NamedReference>();
   readonly #view: StateView;
-  readonly #names = new Set<string>();
 
   constructor(view: StateView) {
     this.#view = view;
   }
 
-  add(reference: Reference): void {
-    this.found.push(reference);
+  add(name: string, reference: Reference): void {
+    this.found.set(name, { name, reference });
   }
 
   addOnce(by: 'subject' | 'record' | 'patient', id: Uint8Array): void {
-    const name = `${by}/${toHex(id)}`;
-    if (this.#names.has(name)) return;
-    this.#names.add(name);
-    this.found.push({ by, id });
+    this.add(`${by}/${toHex(id)}`, { by, id });
   }
 
   addRecord(record: Uint8Array): void {

@@ -11,7 +11,10 @@ export const ENTRY_TABLE = 'entry';
 export const ENTRY_ID_TABLE = 'entry-id';
 /** Transaction id (32 bytes) -> u64 index of its first entry || u32 entries. */
 export const TRANSACTION_TABLE = 'tx';
-/** kind byte || id || u64 index -> nothing: what an entry is about. */
+/**
+ * kind byte || id || u64 index of a block's first entry -> u32 for each entry of the block that is about it, its
+ * place after the first: one row for each thing that a block is about.
+ */
 export const REFERENCE_TABLE = 'entry-ref';
 /** u64 height -> block (dag-cbor). */
 export const BLOCK_TABLE = 'block';
@@ -43,15 +46,31 @@ export type Reference =
   | { readonly by: 'kind'; readonly id: EntryType | 'Genesis' };
 
 /** Ids have fixed lengths and names end in 0, so that no reference's keys begin with another's. */
-export function referenceKey({ by, id }: Reference, index: number): Uint8Array {
+export function referenceKey({ by, id }: Reference, firstIndex: number): Uint8Array {
   const body = by === 'kind' ? kindName(id) : id;
   const key = new Uint8Array(1 + body.length + 8);
   key[0] = REFERENCE_KIND[by];
   key.set(body, 1);
   const view = new DataView(key.buffer);
-  view.setUint32(1 + body.length, Math.floor(index / 2 ** 32));
-  view.setUint32(5 + body.length, index >>> 0);
+  view.setUint32(1 + body.length, Math.floor(firstIndex / 2 ** 32));
+  view.setUint32(5 + body.length, firstIndex >>> 0);
   return key;
+}
+
+/** Value of a row: ascending places in the block. */
+export function referenceValue(places: readonly number[]): Uint8Array {
+  const bytes = new Uint8Array(4 * places.length);
+  const view = new DataView(bytes.buffer);
+  for (const [i, place] of places.entries()) view.setUint32(4 * i, place);
+  return bytes;
+}
+
+/** Places in the log, ascending, that a row of `REFERENCE_TABLE` stands for. */
+export function referenceIndexes(key: Uint8Array, value: Uint8Array): readonly number[] {
+  const firstIndex = readU64be(key, key.length - 8);
+  const indexes: number[] = [];
+  for (let at = 0; at < value.length; at += 4) indexes.push(firstIndex + readU32be(value, at));
+  return indexes;
 }
 
 const kindNames = new Map<string, Uint8Array>();

@@ -381,6 +381,34 @@ describe('reading', () => {
     expect(() => ledger.engine.entries({}, { limit: 1, cursor: 'x' })).toThrow('cursor');
   });
 
+  it('pages that end within a block go on within it, in both directions and under two conditions', async () => {
+    const ledger = await TestLedger.open();
+    const names = [ALDER, operatorOf('birch'), ALDER, ALDER, operatorOf('birch'), ALDER, ALDER];
+    for (let i = 0; i < 3; i++) {
+      await ledger.block(names.map((name) => ledger.request(name, 'Stored', { cids: [CID] })));
+    }
+    const wanted = [0, 7, 14].flatMap((first) => [1, 3, 4, 6, 7].map((place) => first + place));
+    for (const ascending of [true, false]) {
+      for (const limit of [1, 2, 3, 4, 5, 100]) {
+        const seen: number[] = [];
+        for (let cursor: string | undefined, more = true; more; ) {
+          const options = { limit, ascending, ...(cursor === undefined ? {} : { cursor }) };
+          const filter = { subject: subjectHex(ALDER), kind: 'Stored' } as const;
+          const page = ledger.engine.entries(filter, options);
+          expect(page.entries.length).toBeLessThanOrEqual(limit);
+          seen.push(...page.entries.map(({ index }) => index));
+          cursor = page.cursor;
+          more = cursor !== undefined;
+        }
+        expect(seen).toEqual(ascending ? wanted : wanted.toReversed());
+      }
+    }
+    const birch = { subject: subjectHex(operatorOf('birch')), kind: 'Stored' } as const;
+    expect(ledger.engine.entries(birch, { limit: 99 }).entries.map(({ index }) => index)).toEqual([
+      19, 16, 12, 9, 5, 2,
+    ]);
+  });
+
   it('lists state by prefix in pages', async () => {
     const ledger = await TestLedger.open();
     const first = await ledger.engine.list('member/', { limit: 3 });

@@ -21,11 +21,12 @@ function exampleValues(): Readonly<Record<string, string>> {
 describe('docs/format/ledger-store.md', () => {
   it('its example is what the code makes', () => {
     const subject = '00112233445566778899aabbccddeeff';
-    const { referenceKey, transactionValue } = tables;
+    const { referenceKey, referenceValue, transactionValue } = tables;
+    const row = (reference: tables.Reference) => concat(referenceKey(reference, 256), referenceValue([2]));
     const made = {
-      subject: referenceKey({ by: 'subject', id: fromHex(subject) }, 258),
-      record: referenceKey({ by: 'record', id: new Uint8Array(32).fill(0xab) }, 258),
-      kind: referenceKey({ by: 'kind', id: 'Access' }, 258),
+      subject: row({ by: 'subject', id: fromHex(subject) }),
+      record: row({ by: 'record', id: new Uint8Array(32).fill(0xab) }),
+      kind: row({ by: 'kind', id: 'Access' }),
       tx: transactionValue(258, 1),
       nonce: concat(u64be(1_767_225_600_000), encodeCbor([STATE.nonce(subject, '0f'.repeat(16))])),
     };
