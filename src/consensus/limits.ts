@@ -43,6 +43,10 @@ export const ROTATE_BLOCKS = 100;
 export const ROTATE_MS = 60_000;
 /** A fresh block time may differ by this from a voter's clock. */
 export const CLOCK_TOLERANCE_MS = 10_000;
+/** A node whose clock is further than this from the middle of the others' says so. */
+export const CLOCK_ALARM_MS = 2_000;
+/** A node whose clock is further than this from the middle of the others' does not lead. */
+export const CLOCK_LEAD_MS = 5_000;
 /** A leader proposes an empty block this long after its parent. */
 export const HEARTBEAT_MS = 30_000;
 /** At view 0 nobody accepts an empty block earlier than this after its parent. */

@@ -343,11 +343,37 @@ describe('2o, 2p clocks and empty blocks', () => {
     const stage = new Stage(4).start();
     // The parent must be older than the offset, or the time could not lie before the clock.
     stage.run(20_000);
+    // The leader does not learn how far it is off, or it would not lead.
+    stage.route = (p) => p.message.type !== 'status';
     stage.nodes[0].skew = offset;
     stage.submit(0);
     stage.run(500);
     expect(stage.nodes[1].height >= 1).toBe(accepted);
     agreed(stage);
+  });
+});
+
+describe('rule 12 a wrong clock', () => {
+  test('a leader six seconds off learns it from the others, says so and leaves the lead to them', () => {
+    const stage = new Stage(4).start();
+    stage.nodes[0].skew = -6_000;
+    stage.run(3_000);
+    expect(stage.alarms.map(({ node }) => node)).toEqual([0]);
+    expect(stage.alarms[0].offsetMs).toBeGreaterThan(5_000);
+    stage.submit(0);
+    stage.until(() => stage.nodes.every((node) => node.height === 1), 10_000);
+    expect(stage.sent.some((p) => p.from === 0 && p.message.type === 'pre-prepare')).toBe(false);
+    agreed(stage);
+  });
+
+  test('one liar among the others moves nobody', () => {
+    const stage = new Stage(4, { byzantine: [3] }).start();
+    stage.nodes[3].skew = 3_600_000;
+    stage.run(5_000);
+    expect(stage.alarms.filter(({ node }) => node !== 3)).toEqual([]);
+    stage.submit(0);
+    stage.until(() => [0, 1, 2].every((i) => stage.nodes[i].height === 1), 2_000);
+    expect(stage.decided[0].view).toBe(0);
   });
 });
 

@@ -30,6 +30,7 @@ import {
   type Proposal,
   type QuorumCertificate,
   type Signed,
+  type Status,
   type ViewChange,
   VOTE_TAG,
   type VoteKind,
@@ -37,6 +38,7 @@ import {
   type Welcome,
 } from '../wire/messages.ts';
 import { BootGate, PeerMemory, VOTE_FROM_UNKNOWN } from './boot.ts';
+import { PeerClocks } from './clocks.ts';
 import { type Candidate, OpenHeight } from './open-height.ts';
 import { type Admission, RequestPool } from './pool.ts';
 import {
@@ -74,6 +76,7 @@ export class Replica {
   readonly #weaken: Weakening;
   readonly #pool = new RequestPool();
   readonly #memory = new PeerMemory();
+  readonly #clocks = new PeerClocks();
   #boot: BootGate;
   readonly #peerHeights = new Map<PeerId, number>();
   readonly #fetched = new Map<number, { block: Block; from: PeerId }>();
@@ -444,7 +447,7 @@ export class Replica {
     this.#noteHeartbeat();
     if (this.#now >= this.#nextStatus) {
       this.#nextStatus = this.#now + this.#options.timing.statusMs;
-      this.#send('all', { type: 'status', height: this.#chain.height, view: this.#open.view });
+      this.#send('all', this.#status());
       this.#sweepPool();
     }
     if (this.#now >= this.#nextResend) {
@@ -579,6 +582,7 @@ export class Replica {
     return (
       this.#mayVote() &&
       this.leader === this.#index &&
+      this.#clocks.mayLead(this.#chain.validators) &&
       open.decided === undefined &&
       open.awaited === undefined &&
       !open.building &&
@@ -704,8 +708,7 @@ export class Replica {
         this.#onViewChange(from, message);
         return;
       case 'status':
-        this.#peerHeights.set(from, message.height);
-        this.#catchUp();
+        this.#onStatus(from, message);
         return;
       case 'blocks':
         this.#onBlocks(from, message.blocks);
@@ -722,6 +725,18 @@ export class Replica {
       default:
         message satisfies never;
     }
+  }
+
+  #status(): Status {
+    return { type: 'status', height: this.#chain.height, view: this.#open.view, clock: this.#clock };
+  }
+
+  #onStatus(from: PeerId, status: Status): void {
+    this.#peerHeights.set(from, status.height);
+    this.#clocks.note(from, status.clock, this.#clock);
+    const offsetMs = this.#clocks.alarm(this.#chain.validators);
+    if (offsetMs !== undefined) this.#effects.push({ t: 'clock', offsetMs });
+    this.#catchUp();
   }
 
   #note(message: Signed, kind: VoteKind): void {
@@ -1150,7 +1165,7 @@ export class Replica {
   // ---- catching up -------------------------------------------------------------------------------------------
 
   #onConnected(peer: PeerId): void {
-    this.#send(peer, { type: 'status', height: this.#chain.height, view: this.#open.view });
+    this.#send(peer, this.#status());
     if (!this.#started) return;
     this.#sayHello(peer);
     this.#resend(peer);

@@ -123,6 +123,8 @@ export type Effect =
   | { readonly t: 'dropped'; readonly id: string; readonly reason: DropReason }
   | { readonly t: 'evidence'; readonly evidence: Evidence }
   | { readonly t: 'view'; readonly height: number; readonly view: number }
+  /** The own clock is `offsetMs` behind the middle of the others'. */
+  | { readonly t: 'clock'; readonly offsetMs: number }
   /** Own execution disagrees with a quorum: stop voting, releasing and serving; alarm. */
   | { readonly t: 'halt'; readonly reason: string };
 

@@ -38,6 +38,8 @@ export type NodeEvent =
   | { readonly type: 'view'; readonly height: number; readonly view: number }
   | { readonly type: 'evidence'; readonly evidence: Uint8Array }
   | { readonly type: 'malformed'; readonly from: PeerId; readonly code: string }
+  /** The own clock is off by this much; beyond five seconds this node does not lead. Set the clock. */
+  | { readonly type: 'clock'; readonly offsetMs: number }
   | { readonly type: 'halted'; readonly reason: string };
 
 export interface NodeOptions {
@@ -352,6 +354,9 @@ export class PbftNode {
       }
       case 'view':
         this.#emit({ type: 'view', height: effect.height, view: effect.view });
+        return;
+      case 'clock':
+        this.#emit({ type: 'clock', offsetMs: effect.offsetMs });
         return;
       case 'halt':
         this.#fail(new ConsensusError('consensus.halted', effect.reason));

@@ -105,7 +105,7 @@ export class Router {
   }
 
   #hint(from: PeerId, height: number): void {
-    const hint: Message = { type: 'status', height, view: 0 };
+    const hint: Message = { type: 'status', height, view: 0, clock: 0 };
     this.#port.feed({ t: 'message', from, message: hint as Verified<CoreMessage> });
   }
 

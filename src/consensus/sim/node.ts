@@ -37,6 +37,7 @@ export interface World {
   observePersist(node: SimNode, record: WalRecord, chain: Chain): void;
   observeDecide(node: SimNode, block: Block, chain: Chain): void;
   observeHalt(node: SimNode, reason: string): void;
+  observeClock(node: SimNode, offsetMs: number): void;
   observeEvidence(node: SimNode, evidence: Evidence): void;
   authentic(request: Uint8Array): boolean;
 }
@@ -249,6 +250,9 @@ export class SimNode {
         return;
       case 'halt':
         this.#world.observeHalt(this, effect.reason);
+        return;
+      case 'clock':
+        this.#world.observeClock(this, effect.offsetMs);
         return;
       case 'evidence':
         this.#world.observeEvidence(this, effect.evidence);

@@ -362,6 +362,11 @@ export class Simulation implements World {
     this.checks.onView(node.replica?.view ?? 0);
   }
 
+  /** Skews of a simulation stay below the bound of the alarm. */
+  observeClock(node: SimNode, offsetMs: number): void {
+    if (node.honest) this.checks.fail(`member ${node.index} believes its clock to be ${offsetMs} ms off`);
+  }
+
   /** Evidence names Byzantine members only. */
   observeEvidence(node: SimNode, evidence: Evidence): void {
     const accused = this.nodes.find((other) => sameBytes(other.key.publicKey, evidence.key));

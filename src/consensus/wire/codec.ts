@@ -350,7 +350,7 @@ export function encodeMessage(message: Message): Uint8Array {
       writer.bytes(message.request);
       break;
     case 'status':
-      writer.u64(message.height).u32(message.view);
+      writer.u64(message.height).u32(message.view).u64(message.clock);
       break;
     case 'fetch':
       writer.u64(message.from).u16(message.count).hash(message.hash);
@@ -435,7 +435,7 @@ function readMessage(reader: Reader): Message {
     case TYPE.request:
       return { type: 'request', request: reader.bytes(REQUEST_BYTES_MAX) };
     case TYPE.status:
-      return { type: 'status', height: reader.u64(), view: readView(reader) };
+      return { type: 'status', height: reader.u64(), view: readView(reader), clock: reader.u64() };
     case TYPE.fetch:
       return {
         type: 'fetch',

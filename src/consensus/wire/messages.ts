@@ -109,6 +109,8 @@ export interface Status {
   readonly type: 'status';
   readonly height: number;
   readonly view: number;
+  /** Wall clock of the sender in milliseconds since 1970; 0 for none. */
+  readonly clock: number;
 }
 
 /** Asks for decided blocks `from .. from+count-1`; for the open height also by header hash. */

@@ -85,7 +85,7 @@ export const messages: { readonly [T in Message['type']]: Extract<Message, { typ
   'view-change': changes[1],
   'new-view': { type: 'new-view', ...signed('pre-prepare', 1, 1), proposal, viewChanges: changes },
   request: { type: 'request', request: text('first request') },
-  status: { type: 'status', height: 6, view: 1 },
+  status: { type: 'status', height: 6, view: 1, clock: 1_750_000_012_345 },
   fetch: { type: 'fetch', from: 3, count: 4, hash: ZERO_HASH },
   blocks: { type: 'blocks', blocks: [{ proposal, qc }] },
   proposal: { type: 'proposal', proposal },

@@ -36,6 +36,7 @@ export class Stage implements World {
   readonly checks = new Checks();
   readonly nodes: SimNode[];
   readonly evidence: Evidence[] = [];
+  readonly alarms: { node: number; offsetMs: number }[] = [];
   readonly halted = new Map<number, string>();
   /** Which parcels travel by themselves; the others wait in `held`. */
   route: Rule = () => true;
@@ -143,6 +144,10 @@ export class Stage implements World {
     const { header, hash } = block.proposal;
     this.decided.push({ node: node.index, height: header.height, hash, view: block.qc.view });
     if (node.honest) this.checks.onDecide(node, block, chain, () => true);
+  }
+
+  observeClock(node: SimNode, offsetMs: number): void {
+    this.alarms.push({ node: node.index, offsetMs });
   }
 
   observeEvidence(_node: SimNode, evidence: Evidence): void {
