@@ -39,6 +39,15 @@ export {
 export { openPayload, sealPayload } from './payload/stream.ts';
 export * from './policy/index.ts';
 export {
+  type OpenRecordOptions,
+  openDataKey,
+  openRecordPayload,
+  type SealedRecord,
+  type SealRecordOptions,
+  sealRecord,
+  wrapRecord,
+} from './record.ts';
+export {
   decodeHeader,
   HEADER_BYTES_MAX,
   type Header,

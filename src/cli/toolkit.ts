@@ -22,6 +22,7 @@ import {
   issueKeyPart,
   makeRegistry,
   openAuthority,
+  openDataKey,
   openPayload,
   PAYLOAD_ID_BYTES,
   parseAttribute,
@@ -32,7 +33,6 @@ import {
   sealHeader,
   sealPayload,
 } from '../abe/index.ts';
-import { openDataKey } from '../abe/record.ts';
 import { concat, equalBytes, readU32be, toHex, u32be, utf8 } from '../codec/bytes.ts';
 import { decodeCbor, encodeCbor } from '../codec/cbor.ts';
 import { CodedError } from '../codec/errors.ts';

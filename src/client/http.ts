@@ -143,7 +143,11 @@ const TOLD_ELSEWHERE = new Set(['type', 'code', 'detail']);
 const DETAIL_MAX = 500;
 
 async function json(response: Response): Promise<unknown> {
-  return response.json();
+  try {
+    return await response.json();
+  } catch (cause) {
+    throw new CodedError('client.bad_answer', 'the gateway answered with something else than JSON', { cause });
+  }
 }
 
 async function problemOf(response: Response): Promise<CodedError> {

@@ -13,6 +13,7 @@ import { Context } from './context.ts';
 import type { Device } from './device.ts';
 import { Gateway } from './http.ts';
 import { Keys, type Me } from './keys.ts';
+import { Proven } from './proven.ts';
 import { Records } from './records.ts';
 import { Search } from './search.ts';
 
@@ -23,6 +24,7 @@ export { Context, type MemberInfo, platformRandom } from './context.ts';
 export { Device, type DeviceFile } from './device.ts';
 export { type Call, Gateway, type GatewayOptions } from './http.ts';
 export { type KeyReport, Keys, type Me, type PartsJson } from './keys.ts';
+export { Proven } from './proven.ts';
 export {
   type AccessReport,
   type NewRecord,
@@ -56,6 +58,7 @@ export class Hippocrypt {
   readonly context: Context;
   readonly anchors: Anchors;
   readonly keys: Keys;
+  readonly proven: Proven;
   readonly records: Records;
   readonly search: Search;
   readonly consents: Consents;
@@ -72,7 +75,8 @@ export class Hippocrypt {
     });
     this.anchors = new Anchors(this.context, options.anchor);
     this.keys = new Keys(this.context);
-    this.records = new Records(this.context, this.keys);
+    this.proven = new Proven(this.context, this.anchors);
+    this.records = new Records(this.context, this.keys, this.proven);
     this.search = new Search(this.context, this.records, this.anchors);
     this.consents = new Consents(this.context);
   }

@@ -2,8 +2,16 @@
  * Records on the client: sealed before they leave, opened after they arrive. An opening is one Access entry; only what
  * the ledger granted comes with gates; header and payload are checked against the ledger before a key is used.
  */
-import { encodePolicy, headerHash, type KeyRing, parsePolicy } from '../abe/index.ts';
-import { openDataKey, openRecordPayload, sealRecord, wrapRecord } from '../abe/record.ts';
+import {
+  encodePolicy,
+  headerHash,
+  type KeyRing,
+  openDataKey,
+  openRecordPayload,
+  parsePolicy,
+  sealRecord,
+  wrapRecord,
+} from '../abe/index.ts';
 import { fromBase64url, fromHex, toBase64url, toHex } from '../codec/bytes.ts';
 import { encodeCbor } from '../codec/cbor.ts';
 import { cidOf } from '../codec/cid.ts';
@@ -14,6 +22,7 @@ import { memberId } from '../codec/ids.ts';
 import { defaultPolicy, departmentOf, extractKeywords, type JsonObject, toKeywords } from '../fhir/index.ts';
 import type { Context } from './context.ts';
 import type { Keys, PartsJson } from './keys.ts';
+import type { Proven } from './proven.ts';
 import type { Committed, RecordInfo } from './types.ts';
 
 export type Purpose = 'treatment' | 'payment' | 'operations' | 'research' | 'patient' | 'audit';
@@ -54,10 +63,12 @@ export interface Opened {
 export class Records {
   readonly #context: Context;
   readonly #keys: Keys;
+  readonly #proven: Proven;
 
-  constructor(context: Context, keys: Keys) {
+  constructor(context: Context, keys: Keys, proven: Proven) {
     this.#context = context;
     this.#keys = keys;
+    this.#proven = proven;
   }
 
   get(record: string): Promise<RecordInfo> {
@@ -77,16 +88,14 @@ export class Records {
   /** Seals records here and puts them; the gateway sees ciphertext and sealed keywords only. */
   async put(records: readonly NewRecord[]): Promise<PutReport> {
     const context = this.#context;
-    const [group, keys, registry, { chainId, members }] = await Promise.all([
+    const { member } = context.device;
+    const [group, keys, registry, { chainId }, indexerKey] = await Promise.all([
       context.group(),
-      context.authorityKeys(),
+      this.#proven.authorityKeys(),
       context.registry(),
       context.members(),
+      this.#proven.indexerKey(member),
     ]);
-    const { member } = context.device;
-    const indexerKey = members.find((one) => one.id === member)?.indexerKey;
-    if (indexerKey === undefined)
-      throw new CodedError('member.unknown', `the gateway knows no member ${member}`);
     const prepared = await Promise.all(
       records.map(async ({ content, patient, policy: wanted }) => {
         const json = parseResource(content);
@@ -116,7 +125,7 @@ export class Records {
           keywords.length === 0
             ? null
             : await hpkeSeal(
-                fromBase64url(indexerKey),
+                indexerKey,
                 keywordsInfo(chainId, member, recordId, 0),
                 encodeCbor([keywords, weights ?? null]),
               );
@@ -176,8 +185,11 @@ export class Records {
     const record = await this.get(id);
     const ciphertext = this.#ciphertext(record);
     ciphertext.catch(() => undefined);
+    const isProven = this.#proven.requireRecord(record);
+    isProven.catch(() => undefined);
     const access = await this.access([record], purpose);
     denyUnless(access.verdicts[0], access.committed);
+    await isProven;
     const { header, payload } = await ciphertext;
     const dataKey = await this.dataKey(record, access.ring, header);
     const commitment = fromHex(record.commitment ?? '');
@@ -243,13 +255,13 @@ export class Records {
   async changePolicy(id: string, policy: string): Promise<Committed> {
     const context = this.#context;
     const record = await this.get(id);
-    const header = await this.header(record);
+    const [header] = await Promise.all([this.header(record), this.#proven.requireRecord(record)]);
     const access = await this.access([record], 'operations');
     denyUnless(access.verdicts[0], access.committed);
     const dataKey = await this.dataKey(record, access.ring, header);
     const [group, keys, registry] = await Promise.all([
       context.group(),
-      context.authorityKeys(),
+      this.#proven.authorityKeys(),
       context.registry(),
     ]);
     const parsed = parsePolicy(policy);

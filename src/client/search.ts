@@ -9,22 +9,20 @@ import { CodedError } from '../codec/errors.ts';
 import { fieldRecordId } from '../ledger/entries/index.ts';
 import { decodeStateProof, verifyStateProof } from '../ledger/verify/index.ts';
 import {
+  type CustodianIndex,
+  decodeFieldSpec,
+  decodeManifest,
+  type Evaluation,
   type EvaluationRequest,
   type FederatedResult,
   FederatedSearch,
   type FederationPorts,
   type FieldEpochName,
-  type Outcome,
-} from '../search/federated.ts';
-import {
-  type CustodianIndex,
-  decodeFieldSpec,
-  decodeManifest,
-  type Evaluation,
   type FieldRegistry,
   fieldRegistry,
   hashBlinded,
   type Manifest,
+  type Outcome,
   SegmentReader,
   type SegmentSource,
 } from '../search/index.ts';

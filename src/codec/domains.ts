@@ -1,6 +1,6 @@
 /**
- * Every domain tag of Hippocrypt outside the pairing suite and pbft-lite, which keep their own beside their
- * code. A tag is used for one purpose only; a changed meaning takes a new tag.
+ * Domain tags that more than one folder needs. All others stand beside the code that they separate; a test holds that
+ * no two places share one, and docs/format.md lists them all. A changed meaning takes a new tag.
  */
 export const DOMAIN = {
   transactionId: 'hippocrypt/tx-id/1',
@@ -14,5 +14,4 @@ export const DOMAIN = {
   stateNode: 'hippocrypt/state-node/1',
   manifest: 'hippocrypt/index-manifest/1',
   blindedElements: 'hippocrypt/blinded-elements/1',
-  purpose: 'hippocrypt/purpose/1',
 } as const;

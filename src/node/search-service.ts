@@ -7,19 +7,17 @@ import { CodedError } from '../codec/errors.ts';
 import { type MemberId, memberId, recordId } from '../codec/ids.ts';
 import { fieldRecordId, type Purpose, STATE } from '../ledger/index.ts';
 import {
-  type EvaluationRequest,
-  FederatedSearch,
-  type FederationPorts,
-  type Outcome,
-} from '../search/federated.ts';
-import {
   type CustodianIndex,
   decodeFieldSpec,
   decodeManifest,
   type Evaluation,
+  type EvaluationRequest,
+  FederatedSearch,
+  type FederationPorts,
   type FieldRegistry,
   fieldRegistry,
   hashBlinded,
+  type Outcome,
   SegmentReader,
   type SegmentSource,
 } from '../search/index.ts';

@@ -11,11 +11,14 @@ import {
   headerHash,
   issueKeyPart,
   openAuthority,
+  openDataKey,
   openGroup,
+  openRecordPayload,
   parsePolicy,
   type Registry,
+  sealRecord,
+  wrapRecord,
 } from '../../abe/index.ts';
-import { openDataKey, openRecordPayload, sealRecord, wrapRecord } from '../../abe/record.ts';
 import { toHex } from '../../codec/bytes.ts';
 import { encodeCbor } from '../../codec/cbor.ts';
 import { CodedError } from '../../codec/errors.ts';
