@@ -47,6 +47,7 @@ export interface ConsortiumOptions {
   readonly ratePerMinute?: number;
   /** What keeps a member's payloads; the embedded store by default. */
   readonly payloads?: (member: string) => PayloadsChoice;
+  readonly publicIpfs?: boolean;
 }
 
 export interface Consortium {
@@ -113,6 +114,7 @@ export async function startConsortium(options: ConsortiumOptions): Promise<Conso
         log: { event: (name, fields) => log.event(name, { member: id, ...fields }) },
         ...shared,
         ...(options.payloads === undefined ? {} : { payloads: options.payloads(id) }),
+        ...(options.publicIpfs === undefined ? {} : { publicIpfs: options.publicIpfs }),
         ...(options.ratePerMinute === undefined ? {} : { ratePerMinute: options.ratePerMinute }),
       });
       nodes.set(memberId(id), node);

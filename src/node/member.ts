@@ -105,6 +105,8 @@ export interface MemberOptions {
   readonly ratePerMinute?: number;
   /** What keeps the payloads; the embedded store by default. */
   readonly payloads?: PayloadsChoice;
+  /** Whether strangers may fetch ciphertext from the trustless gateway; others need a session. */
+  readonly publicIpfs?: boolean;
   /** True after a restore from backup. */
   readonly restored?: boolean;
 }

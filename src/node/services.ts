@@ -6,6 +6,7 @@ import { CodedError } from '../codec/errors.ts';
 import type { EntryId, RecordId, SubjectId } from '../codec/ids.ts';
 import { DEFAULT_POLICIES, DEFAULT_SEARCH_POLICY, toBalpAuditEvents } from '../fhir/index.ts';
 import { hasRight, type Purpose, STATE } from '../ledger/index.ts';
+import { handleIpfsRequest } from '../storage/index.ts';
 import { auditView } from './audit.ts';
 import { importDocument } from './import-service.ts';
 import type { MemberNode } from './member.ts';
@@ -75,6 +76,10 @@ export function servicesOf(node: MemberNode): Services {
       numbers: (custodian, from, count) => search.numbers(custodian, from, count),
       segment: (id, range) => search.segment(id, range),
       query: (by, query, options) => search.query(by, query, options),
+    },
+    ipfs: {
+      public: node.options.publicIpfs === true,
+      answer: (request) => handleIpfsRequest(node.payloads, request),
     },
     listRecords: ({ limit, cursor, patient, custodian }) => {
       const ids = patient === undefined ? allRecords(node, custodian) : ledger.book.ofPatient(patient);

@@ -30,3 +30,19 @@ export async function putTexts(town: Town, texts: readonly string[]): Promise<Pu
   }
   return put;
 }
+
+/** Opens a record as mercy's nurse, whose keys its gateway holds; through the gateway of `member`. */
+export async function openText(town: Town, record: string): Promise<string> {
+  await town.client('nurse');
+  const token = await town.token('mercy', 'nurse');
+  const headers = { authorization: `Bearer ${token}` };
+  const answer = await town.app('mercy').inject({
+    method: 'POST',
+    url: `/v1/records/${record}/open`,
+    headers,
+    payload: { purpose: 'treatment' },
+  });
+  if (answer.statusCode !== 200) throw new Error(`open: ${answer.body}`);
+  const { content, encoding } = answer.json() as { content: string; encoding: string };
+  return encoding === 'utf-8' ? content : Buffer.from(content, 'base64url').toString();
+}

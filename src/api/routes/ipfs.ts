@@ -1,0 +1,61 @@
+/**
+ * The node's trustless gateway (specs.ipfs.tech/http-gateways/trustless-gateway) on the REST port: sealed payloads as raw
+ * blocks and CARs, each checkable against the CID that was asked for. Behind a session unless the member opened it:
+ * ciphertext tells sizes, and who asks for what. Objects are files, so there are no paths below a CID.
+ *
+ * Refusals are those of the IPFS specification (plain text and its status codes), not problem+json.
+ */
+import { Readable } from 'node:stream';
+import type { FastifyInstance } from 'fastify';
+import { z } from 'zod';
+import type { Services } from '../ports.ts';
+
+const Query = z.object({
+  format: z.enum(['raw', 'car']).optional().describe('or an Accept header'),
+  'dag-scope': z.enum(['block', 'entity', 'all']).optional(),
+  'entity-bytes': z.string().max(64).optional().describe('`from:to` of the entity, for a CAR'),
+});
+
+export function ipfsRoutes(scope: FastifyInstance, services: Services): void {
+  const { ipfs } = services;
+  scope.route({
+    method: ['GET', 'HEAD'],
+    url: '/ipfs/:cid',
+    config: { public: ipfs.public },
+    // The query is described but left to the gateway, which answers as the IPFS specification says.
+    validatorCompiler: () => (value) => ({ value }),
+    schema: {
+      summary: 'A sealed payload or a block of it, as an IPFS trustless gateway',
+      tags: ['ipfs'],
+      ...(ipfs.public ? {} : { security: [{ bearer: [] }] }),
+      params: z.object({ cid: z.string().max(128) }),
+      querystring: Query,
+      response: {
+        '2xx': z.any().describe('application/vnd.ipld.raw or application/vnd.ipld.car'),
+        '3xx': z.any().describe('The caller has it already'),
+        '4xx': z.any().describe('Not here, or no request of the specification; plain text'),
+        '5xx': z.any().describe('The store cannot serve it'),
+      },
+    },
+    handler: async (request, reply) => {
+      const [path, query] = request.url.split('?', 2);
+      const answer = await ipfs.answer({
+        path,
+        query: new URLSearchParams(query ?? ''),
+        headers: request.headers as Readonly<Record<string, string | undefined>>,
+      });
+      reply.code(answer.status).headers(answer.headers);
+      // What needed a session must not come out of a cache that others share.
+      const caching = answer.headers['cache-control'];
+      if (!ipfs.public && caching !== undefined)
+        reply.header('cache-control', caching.replace('public', 'private'));
+      if (request.method === 'HEAD') return reply.send();
+      const { body } = answer;
+      const sent =
+        body instanceof Uint8Array
+          ? Buffer.from(body.buffer, body.byteOffset, body.length)
+          : Readable.from(body);
+      return reply.serializer((payload) => payload as string).send(sent);
+    },
+  });
+}
