@@ -146,7 +146,9 @@ async function json(response: Response): Promise<unknown> {
   try {
     return await response.json();
   } catch (cause) {
-    throw new CodedError('client.bad_answer', 'the gateway answered with something else than JSON', { cause });
+    throw new CodedError('client.bad_answer', 'the gateway answered with something else than JSON', {
+      cause,
+    });
   }
 }
 
