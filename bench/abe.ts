@@ -64,18 +64,22 @@ export async function runAbeBench(options: AbeBenchOptions = {}): Promise<Row[]>
   const budgetMs = options.quick ? 300 : 2000;
   const log = options.log ?? (() => {});
   const rows: Row[] = [];
-  const own = async (backend: BackendName): Promise<void> => {
-    const group = await openGroup(backend);
-    for (const n of sizes) {
-      const measured = measureScheme(group, n, budgetMs);
-      rows.push(...measured);
-      log(`${backend} n=${n}: ${measured.map((row) => `${row.op} ${row.p50_ms} ms`).join(', ')}`);
-    }
+  const add = (measured: readonly Row[]): void => {
+    rows.push(...measured);
+    for (const { backend, op, n, p50_ms } of measured) log(`${backend} n=${n}: ${op} ${p50_ms} ms`);
   };
-  await own('mcl');
-  // Right after its rival, while the machine is in the same mood.
-  rows.push(...runCircl(sizes, budgetMs, log));
-  await own('noble');
+  const [mcl, noble] = [await openGroup('mcl'), await openGroup('noble')];
+  const circl = buildCircl(log);
+  try {
+    // The two that are compared take turns, so that a busy machine is busy for both.
+    for (const n of sizes) {
+      add(measureScheme(mcl, n, budgetMs));
+      if (circl !== undefined) add(runCircl(circl.program, n, budgetMs));
+    }
+  } finally {
+    circl?.remove();
+  }
+  for (const n of sizes) add(measureScheme(noble, n, budgetMs));
   return rows;
 }
 
@@ -162,26 +166,23 @@ function measureScheme(group: Group, n: number, budgetMs: number): Row[] {
   ];
 }
 
-/** CIRCL's rows, or none (with a line in the log) where its program cannot be built. */
-function runCircl(sizes: readonly number[], budgetMs: number, log: (line: string) => void): Row[] {
+/** Compiles the peer into a temporary folder; undefined, with a line in the log, where that fails. */
+function buildCircl(log: (line: string) => void): { program: string; remove: () => void } | undefined {
   const source = fileURLToPath(new URL('./peers/circl', import.meta.url));
   const folder = mkdtempSync(join(tmpdir(), 'circl-'));
-  try {
-    const program = join(folder, 'circl');
-    const built = spawnSync('go', ['build', '-o', program, '.'], { cwd: source, encoding: 'utf8' });
-    if (built.status !== 0) {
-      log(`CIRCL is left out: go build failed (${built.error?.message ?? built.stderr.trim()})`);
-      return [];
-    }
-    const ran = spawnSync(program, ['-n', sizes.join(','), '-budget', `${budgetMs}ms`], { encoding: 'utf8' });
-    if (ran.status !== 0) {
-      log(`CIRCL is left out: ${ran.stderr.trim()}`);
-      return [];
-    }
-    const { rows } = JSON.parse(ran.stdout) as { rows: Row[] };
-    for (const { op, n, p50_ms } of rows) log(`circl n=${n}: ${op} ${p50_ms} ms`);
-    return rows;
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
+  const remove = (): void => rmSync(folder, { recursive: true, force: true });
+  const program = join(folder, 'circl');
+  const built = spawnSync('go', ['build', '-o', program, '.'], { cwd: source, encoding: 'utf8' });
+  if (built.status === 0) return { program, remove };
+  remove();
+  log(`CIRCL is left out: go build failed (${built.error?.message ?? built.stderr.trim()})`);
+  return undefined;
+}
+
+/** CIRCL's rows for one size; throws when its program fails. */
+function runCircl(program: string, n: number, budgetMs: number): Row[] {
+  const ran = spawnSync(program, ['-n', String(n), '-budget', `${budgetMs}ms`], { encoding: 'utf8' });
+  if (ran.status !== 0) throw new Error(`CIRCL failed: ${ran.stderr.trim()}`);
+  const { rows } = JSON.parse(ran.stdout) as { rows: Row[] };
+  return rows;
 }
