@@ -60,6 +60,29 @@ export class OpenHeight {
     this.viewSince = now;
   }
 
+  /** The (f+1)-th highest view among distinct senders, if above the own: an honest one is at it or higher (rule 14). */
+  viewToJoin(f: number): number | undefined {
+    const views = [...this.viewChanges.values()].map((change) => change.view).sort((a, b) => b - a);
+    const joined = views[f];
+    return joined !== undefined && joined > this.view ? joined : undefined;
+  }
+
+  /** Notes since when `q` senders are at the current view or higher. */
+  noteViewChangeQuorum(q: number, now: number): void {
+    if (!this.changing || this.quorumSince !== undefined) return;
+    let count = 0;
+    for (const change of this.viewChanges.values()) if (change.view >= this.view) count++;
+    if (count >= q) this.quorumSince = now;
+  }
+
+  /** `q` VIEW-CHANGEs of exactly the current view, senders ascending. */
+  viewChangeQuorum(q: number): ViewChange[] | undefined {
+    const changes = [...this.viewChanges.values()]
+      .filter((change) => change.view === this.view)
+      .sort((a, b) => a.sender - b.sender);
+    return changes.length >= q ? changes.slice(0, q) : undefined;
+  }
+
   /** An independent copy; messages and proposals are immutable and shared. */
   copy(): OpenHeight {
     return Object.assign(new OpenHeight(this.height, this.openedAt), this, {

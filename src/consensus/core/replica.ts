@@ -8,18 +8,10 @@
  */
 import { type Chain, leaderOf } from '../chain.ts';
 import { invariant } from '../errors.ts';
-import {
-  CENSOR_TIMEOUTS,
-  HEARTBEAT_MS,
-  PROPOSALS_KEPT_MAX,
-  SYNC_BLOCKS_MAX,
-  TIMEOUT_CAP_MS,
-  VIEWS_AHEAD_MAX,
-} from '../limits.ts';
+import { HEARTBEAT_MS, PROPOSALS_KEPT_MAX, SYNC_BLOCKS_MAX, VIEWS_AHEAD_MAX } from '../limits.ts';
 import type { PeerId } from '../validators.ts';
 import { type Hash, ZERO_HASH } from '../wire/bytes.ts';
 import {
-  type Block,
   type Commit,
   type Hello,
   type Message,
@@ -38,6 +30,7 @@ import {
   type Welcome,
 } from '../wire/messages.ts';
 import { BootGate, PeerMemory, VOTE_FROM_UNKNOWN } from './boot.ts';
+import { CatchUp } from './catch-up.ts';
 import { PeerClocks } from './clocks.ts';
 import { type Candidate, OpenHeight } from './open-height.ts';
 import { type Admission, RequestPool } from './pool.ts';
@@ -50,6 +43,7 @@ import {
   timely,
   viewChangeHolds,
 } from './rules.ts';
+import { viewDeadline } from './timers.ts';
 import {
   type CoreMessage,
   type DropReason,
@@ -78,8 +72,7 @@ export class Replica {
   readonly #memory = new PeerMemory();
   readonly #clocks = new PeerClocks();
   #boot: BootGate;
-  readonly #peerHeights = new Map<PeerId, number>();
-  readonly #fetched = new Map<number, { block: Block; from: PeerId }>();
+  readonly #sync = new CatchUp();
   #chain: Chain;
   #open: OpenHeight;
   /** Own index in the set of the open height; -1 for an observer. */
@@ -94,8 +87,6 @@ export class Replica {
   #helloDeadline = 0;
   #nextResend = 0;
   #nextStatus = 0;
-  #fetchDeadline = 0;
-  #fetchPeer: PeerId | undefined;
   #committedHeight: number;
   #forwardedTo: PeerId | undefined;
 
@@ -463,31 +454,9 @@ export class Replica {
     this.#tryPropose();
   }
 
-  #timeout(view: number): number {
-    return Math.min(this.#options.timing.viewTimeoutMs * 2 ** Math.min(view, 16), TIMEOUT_CAP_MS);
-  }
-
-  /** When this node gives up on the current view; undefined while it waits for nothing (rules 14, 16). */
   #viewDeadline(): number | undefined {
-    const open = this.#open;
-    if (!this.#mayVote() || open.decided !== undefined) return undefined;
-    const timeout = this.#timeout(open.view);
-    if (open.changing) return open.quorumSince === undefined ? undefined : open.quorumSince + timeout;
-    if (open.view > 0 || open.accepted !== undefined || open.candidate !== undefined)
-      return open.viewSince + timeout;
-    let deadline: number | undefined;
-    const oldest = this.#pool.oldest();
-    if (oldest !== undefined) {
-      const started = Math.max(oldest.since, open.viewSince) + timeout;
-      deadline = Math.min(
-        started,
-        Math.max(oldest.since + CENSOR_TIMEOUTS * timeout, open.openedAt + timeout / 4),
-      );
-    }
-    if (open.heartbeatSince !== undefined) {
-      deadline = Math.min(deadline ?? Number.POSITIVE_INFINITY, open.heartbeatSince + timeout);
-    }
-    return deadline;
+    if (!this.#mayVote() || this.#open.decided !== undefined) return undefined;
+    return viewDeadline(this.#open, this.#pool.oldest(), this.#options.timing.viewTimeoutMs);
   }
 
   /** Drops requests that became invalid, then asks again whether the deadline has passed. */
@@ -711,7 +680,8 @@ export class Replica {
         this.#onStatus(from, message);
         return;
       case 'blocks':
-        this.#onBlocks(from, message.blocks);
+        this.#sync.take(from, message.blocks, this.#open.height);
+        this.#considerFetched();
         return;
       case 'proposal':
         this.#onProposal(message.proposal);
@@ -732,7 +702,7 @@ export class Replica {
   }
 
   #onStatus(from: PeerId, status: Status): void {
-    this.#peerHeights.set(from, status.height);
+    this.#sync.note(from, status.height);
     this.#clocks.note(from, status.clock, this.#clock);
     const offsetMs = this.#clocks.alarm(this.#chain.validators);
     if (offsetMs !== undefined) this.#effects.push({ t: 'clock', offsetMs });
@@ -938,7 +908,7 @@ export class Replica {
     if (open.decided !== undefined || open.awaited !== undefined) return;
     const quorum = this.#chain.validators.q - (this.#weaken.commitQuorumLess ? 1 : 0);
     const votes = this.#weaken.commitAnyView
-      ? this.#commitsOfAnyView(digest)
+      ? open.commits.ofAnyView(digest)
       : open.commits.list(view, digest);
     if (votes.length < quorum) return;
     open.awaited = {
@@ -950,12 +920,6 @@ export class Replica {
     };
     this.#tryDecide();
     if (open.decided === undefined) this.#obtainAwaited();
-  }
-
-  #commitsOfAnyView(digest: Hash): Commit[] {
-    const bySender = new Map<number, Commit>();
-    for (const vote of this.#open.commits.all()) if (vote.digest === digest) bySender.set(vote.sender, vote);
-    return [...bySender.values()].sort((a, b) => a.sender - b.sender);
   }
 
   /** Certificate, batch and own execution together decide (rule 8). */
@@ -1017,7 +981,7 @@ export class Replica {
     this.#index = chain.validators.ids.indexOf(this.#options.self);
     this.#open = new OpenHeight(chain.height + 1, this.#now);
     this.#nextResend = this.#now + this.#options.timing.resendMs;
-    for (const height of this.#fetched.keys()) if (height <= chain.height) this.#fetched.delete(height);
+    this.#sync.applied(chain.height);
     this.#noteHeartbeat();
     this.#forwardToNewLeader();
     this.#considerFetched();
@@ -1081,34 +1045,17 @@ export class Replica {
   #countViewChange(message: ViewChange): void {
     const open = this.#open;
     open.viewChanges.set(message.sender, message);
-    this.#joinViewChange();
-    this.#noteViewChangeQuorum();
+    const { f, q } = this.#chain.validators;
+    const joined = open.viewToJoin(f);
+    if (joined !== undefined) this.#startViewChange(joined);
+    open.noteViewChangeQuorum(q, this.#now);
     this.#tryNewView();
   }
 
-  /** The (f+1)-th highest view among distinct senders has an honest sender at or above it (rule 14). */
-  #joinViewChange(): void {
-    const views = [...this.#open.viewChanges.values()].map((change) => change.view).sort((a, b) => b - a);
-    const joined = views[this.#chain.validators.f];
-    if (joined !== undefined && joined > this.#open.view) this.#startViewChange(joined);
-  }
-
-  #noteViewChangeQuorum(): void {
-    const open = this.#open;
-    if (!open.changing || open.quorumSince !== undefined) return;
-    let count = 0;
-    for (const change of open.viewChanges.values()) if (change.view >= open.view) count++;
-    if (count >= this.#chain.validators.q) open.quorumSince = this.#now;
-  }
-
-  /** q VIEW-CHANGEs of exactly the current view, senders ascending. */
   #viewChangeQuorum(): ViewChange[] | undefined {
-    const open = this.#open;
-    const changes = [...open.viewChanges.values()]
-      .filter((change) => change.view === open.view)
-      .sort((a, b) => a.sender - b.sender);
-    const quorum = this.#chain.validators.q - (this.#weaken.viewChangeQuorumLess ? 1 : 0);
-    return changes.length >= quorum ? changes.slice(0, quorum) : undefined;
+    return this.#open.viewChangeQuorum(
+      this.#chain.validators.q - (this.#weaken.viewChangeQuorumLess ? 1 : 0),
+    );
   }
 
   /** The new leader proposes the highest prepared header again, or a fresh one (rule 15). */
@@ -1190,68 +1137,41 @@ export class Replica {
     if (open.ownCommit?.view === open.view) this.#send(to, open.ownCommit);
   }
 
-  /** Asks one peer at a time for the blocks that this node lacks; the next one when it does not answer. */
+  /** Asks a peer that is ahead for the blocks that this node lacks. */
   #catchUp(): void {
     const open = this.#open;
-    if (!this.#started || open.handedOver || this.#fetched.has(open.height)) return;
-    if (this.#fetchPeer !== undefined && this.#now < this.#fetchDeadline) return;
-    const ahead = [...this.#peerHeights].filter(([, height]) => height >= open.height);
-    if (ahead.length === 0) return;
-    const patience = this.#options.timing.viewTimeoutMs / 5;
-    // One height behind is normal while its votes are on their way.
-    const far = ahead.some(([, height]) => height > open.height);
-    if (!far && this.#now < open.openedAt + patience) return;
-    const last = ahead.findIndex(([peer]) => peer === this.#fetchPeer);
-    const [peer] = ahead[(last + 1) % ahead.length];
-    this.#fetchPeer = peer;
-    this.#fetchDeadline = this.#now + this.#options.timing.viewTimeoutMs;
+    if (!this.#started || open.handedOver) return;
+    const { viewTimeoutMs } = this.#options.timing;
+    const patient = this.#now < open.openedAt + viewTimeoutMs / 5;
+    const peer = this.#sync.ask(open.height, patient, this.#now, viewTimeoutMs);
+    if (peer === undefined) return;
     this.#send(peer, { type: 'fetch', from: open.height, count: SYNC_BLOCKS_MAX, hash: ZERO_HASH });
-  }
-
-  #onBlocks(from: PeerId, blocks: readonly Block[]): void {
-    const { height } = this.#open;
-    const asked = from === this.#fetchPeer;
-    let useful = false;
-    for (const block of blocks) {
-      const at = block.proposal.header.height;
-      // Unasked for, only the block of the open height is taken: the answer to a late vote.
-      if (at < height || at >= height + (asked ? SYNC_BLOCKS_MAX : 1) || this.#fetched.has(at)) continue;
-      if (block.qc.height !== at || block.qc.headerHash !== block.proposal.hash) continue;
-      this.#fetched.set(at, { block, from });
-      useful = true;
-    }
-    if (asked) this.#fetchPeer = undefined;
-    if (asked && !useful) this.#peerHeights.delete(from);
-    this.#considerFetched();
   }
 
   /** A fetched block of the open height is examined: its certificate by the verifier, its roots by execution. */
   #considerFetched(): void {
     const open = this.#open;
-    const fetched = this.#fetched.get(open.height);
+    const fetched = this.#sync.get(open.height);
     if (fetched === undefined || open.handedOver) return;
     const { proposal, qc } = fetched.block;
-    if (qc.epoch !== this.#chain.validators.epoch || !fitsChain(this.#chain, proposal.header)) {
-      this.#refuseFetched(fetched.from);
-      return;
-    }
-    this.#examine(proposal, 'decided', qc);
+    if (qc.epoch === this.#chain.validators.epoch && fitsChain(this.#chain, proposal.header)) {
+      this.#examine(proposal, 'decided', qc);
+    } else this.#refuseFetched();
   }
 
-  #refuseFetched(from: PeerId): void {
-    this.#fetched.delete(this.#open.height);
-    this.#peerHeights.delete(from);
+  #refuseFetched(): void {
+    this.#sync.refuse(this.#open.height);
     this.#catchUp();
   }
 
   #onFetchedVerdict(hash: Hash, verdict: Verdict): void {
     const open = this.#open;
-    const fetched = this.#fetched.get(open.height);
+    const fetched = this.#sync.get(open.height);
     if (fetched === undefined || fetched.block.proposal.hash !== hash) return;
     if (verdict === 'mismatch') {
       this.#halt(`own execution of height ${open.height} gives other roots than its quorum certificate`);
     } else if (verdict === 'invalid') {
-      this.#refuseFetched(fetched.from);
+      this.#refuseFetched();
     } else if (open.decided === undefined) {
       open.awaited = fetched.block.qc;
       open.proposals.set(hash, fetched.block.proposal);

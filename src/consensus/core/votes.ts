@@ -42,9 +42,13 @@ export class VoteTable<V extends Signed = Signed> {
     return copy;
   }
 
-  /** Every vote held. */
-  *all(): Generator<V> {
-    for (const bySender of this.#views.values()) yield* bySender.values();
+  /** One vote of each sender for `digest`, whatever its view: no quorum, except where that guard is left out. */
+  ofAnyView(digest: Hash): V[] {
+    const out = new Map<number, V>();
+    for (const bySender of this.#views.values()) {
+      for (const vote of bySender.values()) if (vote.digest === digest) out.set(vote.sender, vote);
+    }
+    return [...out.values()].sort((a, b) => a.sender - b.sender);
   }
 }
 
