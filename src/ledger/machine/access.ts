@@ -13,10 +13,10 @@ export const access: Rule<'Access'> = ({ state, signer, time, meter }, body) => 
 };
 
 /** A granted one stays open until a privacy officer of the record's custodian reviews it; a denied one is evidence. */
-export const breakGlass: Rule<'BreakGlass'> = ({ state, signer, time }, body) => {
+export const breakGlass: Rule<'BreakGlass'> = ({ state, signer, time, meter }, body) => {
   const { keyId, generation, record, version } = body;
   const use = { subject: signer.id, keyId: toHex(keyId), generation, record: toHex(record), version };
-  const result = decideBreakGlass(state, use, time);
+  const result = decideBreakGlass(state, use, time, meter);
   if (!result.granted) return { result };
   return {
     result,

@@ -14,7 +14,7 @@ import { consentAnswer, consentRequest, consentRevoke } from './consent.ts';
 import { approval, evidence, proposal } from './governance.ts';
 import { keyExtend, keyIssue } from './keys.ts';
 import { memberPut } from './members.ts';
-import { Meter } from './meter.ts';
+import { ITEM_COST, Meter } from './meter.ts';
 import { destroyed, erase, policyChange, recordPut, stored } from './records.ts';
 import { refuse } from './refusal.ts';
 import type { MachineHost, Rule, RuleContext } from './rule.ts';
@@ -219,6 +219,7 @@ export function checkTransaction(
 }
 
 function applyItem(context: RuleContext, transaction: Transaction, item: number) {
+  context.meter.spend(ITEM_COST);
   const rule = RULES[transaction.type] as Rule<EntryType>;
   return rule(context, transaction.bodies[item] as EntryBodies[EntryType]);
 }

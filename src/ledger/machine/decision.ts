@@ -67,7 +67,7 @@ export type KeyVerdict =
  * Whether `use` names a current key of an active subject, and the attributes for which authorities may release
  * parts at `time`.
  */
-export function decideKey(view: StateView, use: KeyUse, time: number): KeyVerdict {
+export function decideKey(view: StateView, use: KeyUse, time: number, meter?: Meter): KeyVerdict {
   const refused = (reason: DecisionReason): KeyVerdict => ({ granted: false, reason });
   const subject = view.get(STATE.subject(use.subject));
   if (subject === undefined || subject.revoked) return refused('subject_revoked');
@@ -77,6 +77,7 @@ export function decideKey(view: StateView, use: KeyUse, time: number): KeyVerdic
   if (key.generation !== subject.generation || use.generation !== subject.generation)
     return refused('key_stale');
   if (key.shareEpoch !== view.get(STATE.chain)?.shareEpoch) return refused('share_epoch');
+  meter?.spend(key.attributes.length + (view.get(STATE.held(use.subject))?.length ?? 0));
   const attributes = key.attributes.filter((attribute) => holds(view, use.subject, attribute, time));
   return { granted: true, reason: 'ok', attributes, against: standingAgainst(view, use.subject, attributes) };
 }
@@ -89,7 +90,7 @@ export function decideAccesses(
   time: number,
   meter?: Meter,
 ): readonly Verdict[] {
-  const key = decideKey(view, use, time);
+  const key = decideKey(view, use, time, meter);
   if (!key.granted) return records.map(() => denied(key.reason));
   const registry = registryOf(view);
   const attributes = registered(key.attributes, registry);
@@ -106,7 +107,7 @@ export function decideAccesses(
     known.set(name, satisfied);
     return satisfied;
   };
-  return records.map((record) => decideRecord(view, record, isSatisfied));
+  return records.map((record) => decideRecord(view, record, isSatisfied, meter));
 }
 
 /** `decideAccesses` for one record. */
@@ -118,8 +119,10 @@ function decideRecord(
   view: StateView,
   use: RecordUse,
   isSatisfied: (policy: Uint8Array) => boolean,
+  meter: Meter | undefined,
 ): Verdict {
   const record = view.get(STATE.record(use.record));
+  meter?.spendRead(record?.policy);
   const reason = recordReason(record, use.version);
   if (reason !== undefined || record === undefined) return denied(reason ?? 'record_unknown');
   return isSatisfied(record.policy) ? GRANTED : denied('policy');
@@ -135,24 +138,32 @@ function recordReason(record: RecordState | undefined, version: number): Decisio
  * Whether the emergency leaf and the gate of one record may be released: the subject holds its member's emergency
  * right. The record's policy is not asked. Field keys are not opened this way: one would open a whole index.
  */
-export function decideBreakGlass(view: StateView, use: KeyUse & RecordUse, time: number): Verdict {
-  const key = decideKey(view, use, time);
+export function decideBreakGlass(
+  view: StateView,
+  use: KeyUse & RecordUse,
+  time: number,
+  meter?: Meter,
+): Verdict {
+  const key = decideKey(view, use, time, meter);
   if (!key.granted) return denied(key.reason);
   if (!hasRight(view, use.subject, 'emergency', time)) return denied('right');
   const record = view.get(STATE.record(use.record));
+  meter?.spendRead(record?.policy);
   const reason = recordReason(record, use.version);
   if (reason !== undefined) return denied(reason);
   return record?.cid === null ? denied('policy') : GRANTED;
 }
 
 /** Whether the subject may have `count` keywords of a field evaluated at `time`. Changes no budget. */
-export function decideSearch(view: StateView, use: SearchUse, time: number): Verdict {
+export function decideSearch(view: StateView, use: SearchUse, time: number, meter?: Meter): Verdict {
   const subject = view.get(STATE.subject(use.subject));
   if (subject === undefined || subject.revoked) return denied('subject_revoked');
   const field = view.get(STATE.field(use.custodian, use.field));
   if (field === undefined) return denied('field_unknown');
   if (!servesEpoch(field, use.epoch, time)) return denied('epoch_stale');
   const registry = registryOf(view);
+  meter?.spendPolicy(field.policy);
+  meter?.spend(view.get(STATE.held(use.subject))?.length ?? 0);
   const held = heldAttributes(view, use.subject, time);
   const against = registered(standingAgainst(view, use.subject, held), registry);
   if (!satisfies(policyOf(field.policy), registered(held, registry), against, registry))

@@ -16,6 +16,9 @@ import { NOTHING, type Rule, type RuleContext } from './rule.ts';
 import { type ProposalState, STATE } from './state.ts';
 import { checkShared, grantShared } from './subjects.ts';
 
+/** Labels of a registry that are copied in a microsecond. */
+const LABELS_PER_UNIT = 8;
+
 /** Approvals that a proposal of `kind` needs among the members of now. */
 function needed({ state }: RuleContext, kind: Proposal['kind']): number {
   const n = (state.get(STATE.members) ?? []).length;
@@ -50,10 +53,17 @@ function checkClear({ state }: RuleContext, { member }: EligibilityClear): void 
   if (state.get(STATE.eligibility(member)) === undefined) refuse('member.unknown');
 }
 
+/** Each label makes a new registry. */
+function spendLabels({ state, meter }: RuleContext, body: RegistryPut): void {
+  const size = (state.get(STATE.labels) ?? []).length + body.labels.length;
+  meter.spend(body.labels.length * (1 + Math.ceil(size / LABELS_PER_UNIT)));
+}
+
 /** Throws unless the proposal could take effect now; asked before it is voted on. */
 function checkProposal(context: RuleContext, proposal: Proposal): void {
   switch (proposal.kind) {
     case 'RegistryPut': {
+      spendLabels(context, proposal.body);
       let registry = registryOf(context.state);
       for (const entry of proposal.body.labels) registry = withLabel(registry, toLabelSpec(entry));
       return;
@@ -74,6 +84,7 @@ function checkProposal(context: RuleContext, proposal: Proposal): void {
 function enact(context: RuleContext, proposal: Proposal): void {
   switch (proposal.kind) {
     case 'RegistryPut':
+      spendLabels(context, proposal.body);
       putLabels(context, proposal.body);
       return;
     case 'AttributeSet':

@@ -8,7 +8,8 @@ import type { Rule, RuleContext } from './rule.ts';
 import { STATE } from './state.ts';
 
 /** Every attribute is one of the registry, and held now. */
-function checkHeld({ state, signer, time }: RuleContext, attributes: readonly string[]): void {
+function checkHeld({ state, signer, time, meter }: RuleContext, attributes: readonly string[]): void {
+  meter.spend(attributes.length);
   const registry = registryOf(state);
   for (const attribute of attributes) {
     if (!holds(state, signer.id, attribute, time)) refuse('attribute.not_held');
@@ -39,6 +40,7 @@ export const keyExtend: Rule<'KeyExtend'> = (context, body) => {
   const { generation } = activeSubject(state, signer.id);
   if (key.generation !== generation) refuse('key.stale');
   if (key.shareEpoch !== state.get(STATE.chain)?.shareEpoch) refuse('share.epoch');
+  context.meter.spend(key.attributes.length);
   checkHeld(context, body.attributes);
   const attributes = [...new Set([...key.attributes, ...body.attributes])].sort();
   if (attributes.length > ATTRIBUTES_MAX) refuse('attribute.too_many', { max: ATTRIBUTES_MAX });

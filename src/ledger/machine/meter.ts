@@ -10,6 +10,13 @@ export const TRANSACTION_COST_MAX = 100_000;
 /** Most that all transactions of a block may cost. */
 export const BLOCK_COST_MAX = 250_000;
 
+/** One item of a transaction: decoding, its leaf, its place in the indices. */
+export const ITEM_COST = 10;
+/** A record that is put: its state and its number. */
+export const RECORD_PUT_COST = 16;
+/** A record that is asked for; a replica that has just restarted reads it from disk, with its policy. */
+export const RECORD_READ_COST = 8;
+const POLICY_BYTES_PER_READ_UNIT = 64;
 /** A new key: its order is checked, and its signature. */
 export const KEY_PROOF_COST = 1000;
 /** Evidence: two signatures. */
@@ -32,6 +39,11 @@ export class Meter {
     this.#block += units;
     if (this.#transaction > TRANSACTION_COST_MAX) refuse('tx.too_costly', { max: TRANSACTION_COST_MAX });
     if (this.#block > BLOCK_COST_MAX) refuse('block.too_costly', { max: BLOCK_COST_MAX });
+  }
+
+  /** Counts reading one record, whether it is there or not. */
+  spendRead(policy: Uint8Array | undefined): void {
+    this.spend(RECORD_READ_COST + Math.ceil((policy?.length ?? 0) / POLICY_BYTES_PER_READ_UNIT));
   }
 
   /** Counts checking or evaluating a policy once. */

@@ -2,6 +2,7 @@
 import { toHex, u64be } from '../../codec/bytes.ts';
 import { sha256 } from '../../codec/hash.ts';
 import type { RecordItem } from '../entries/records.ts';
+import { RECORD_PUT_COST } from './meter.ts';
 import { checkRecordPolicy, registryOf } from './policies.ts';
 import { refuse } from './refusal.ts';
 import { requireRight } from './rights.ts';
@@ -45,6 +46,7 @@ function ownRecord(state: Overlay, id: string, custodian: string): RecordState {
 function putOne(context: RuleContext, custodian: string, item: RecordItem): number {
   const { state, signer, time, meter } = context;
   const id = toHex(item.record);
+  meter.spend(RECORD_PUT_COST);
   meter.spendPolicy(item.policy);
   checkRecordPolicy(item.policy, item.gate, registryOf(state));
   if (state.get(STATE.record(id)) !== undefined) {

@@ -48,8 +48,7 @@ export const search: Rule<'Search'> = ({ state, signer, time, meter }, body) => 
   const { custodian, field: name, epoch, count } = body;
   const use = { subject: signer.id, custodian, field: name, epoch, count };
   const field = state.get(STATE.field(custodian, name));
-  if (field !== undefined) meter.spendPolicy(field.policy);
-  const result = decideSearch(state, use, time);
+  const result = decideSearch(state, use, time, meter);
   if (result.granted && field !== undefined) {
     const { day, used, epoch: current, usedEpoch } = budgetOf(state, use, field, time);
     state.set(STATE.budget(signer.id, custodian, name), {

@@ -107,8 +107,9 @@ function requireIssuer(context: RuleContext, { issuer, label, value }: Attribute
 }
 
 function grant(context: RuleContext, body: AttributeSet): number {
-  const { state, time } = context;
+  const { state, time, meter } = context;
   const id = toHex(body.subject);
+  meter.spend(state.get(STATE.held(id))?.length ?? 0);
   activeSubject(state, id);
   if (body.until !== null && body.until <= time) refuse('attribute.until');
   setAttribute(state, id, body.attribute, body.until, time);
@@ -135,8 +136,9 @@ export function checkShared(context: RuleContext, body: AttributeSet): void {
 
 /** A shared attribute is ended by the registrar of the subject's own member: taking away needs no majority. */
 export const attributeEnd: Rule<'AttributeEnd'> = (context, body) => {
-  const { state, time } = context;
+  const { state, time, meter } = context;
   const id = toHex(body.subject);
+  meter.spend(state.get(STATE.held(id))?.length ?? 0);
   const subject = activeSubject(state, id);
   const attribute = checkGrantable(context, body.attribute);
   requireIssuer(context, attribute.issuer === '' ? { ...attribute, issuer: subject.member } : attribute);
