@@ -210,3 +210,40 @@ describe('amnesia outlives a start', () => {
     while (!c.members[3].node.status().voting) await c.submit(0);
   });
 });
+
+describe('a disk that fails', () => {
+  test.each(['append', 'flush'] as const)(
+    '%s: the node ends at once, acknowledges nothing more and does not retry',
+    async (what) => {
+      let broken = false;
+      let tries = 0;
+      class BadWal extends MemoryWal {
+        override append(record: Parameters<MemoryWal['append']>[0]): void {
+          if (broken && what === 'append') {
+            tries += 1;
+            throw new Error('no space');
+          }
+          super.append(record);
+        }
+
+        override async flush(): Promise<void> {
+          if (broken && what === 'flush') {
+            tries += 1;
+            throw new Error('input/output error');
+          }
+          await super.flush();
+        }
+      }
+      cluster = new Cluster(4, { wal: (i) => (i === 2 ? new BadWal() : new MemoryWal()) });
+      await cluster.start();
+      const c = cluster;
+      await c.submit(2);
+      broken = true;
+      await expect(c.submit(2)).rejects.toMatchObject({ code: 'consensus.wal_failed' });
+      await c.submit(0);
+      expect(tries).toBe(1);
+      expect(c.members[2].events.filter((event) => event.type === 'halted').length).toBe(1);
+      await expect(c.submit(2)).rejects.toMatchObject({ code: 'consensus.wal_failed' });
+    },
+  );
+});

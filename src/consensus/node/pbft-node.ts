@@ -308,8 +308,12 @@ export class PbftNode {
     const { chain } = replica;
     switch (effect.t) {
       case 'persist':
-        this.#options.wal.append(effect.record);
-        this.#appended = effect.token;
+        try {
+          this.#options.wal.append(effect.record);
+          this.#appended = effect.token;
+        } catch (cause) {
+          this.#fail(new ConsensusError('consensus.wal_failed', 'the WAL cannot be written', { cause }));
+        }
         return;
       case 'persistVoteFrom':
         this.#boot = { ...this.#boot, voteFrom: effect.voteFrom };
