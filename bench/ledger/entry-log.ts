@@ -1,0 +1,142 @@
+/**
+ * The application under measurement: an append-only log of signed entries, durable in LMDB when a block is committed. Small on
+ * purpose, so that what is measured is agreement: one signature check an entry, a hash chain as roots, and the block itself.
+ */
+import { createHash } from 'node:crypto';
+import { u64be } from '../../src/codec/bytes.ts';
+import {
+  type Application,
+  type BlockStore,
+  ConsensusError,
+  type DecidedBlock,
+  decodeBlock,
+  type ExecutionContext,
+  type ExecutionResult,
+  type RequestInfo,
+  type Tip,
+  verifyEd25519,
+} from '../../src/consensus/index.ts';
+import { type KvStore, openEnvironment } from '../../src/storage/index.ts';
+
+/** Signed entry: client key 32 | nonce u64 | expiry u64, ms | payload | Ed25519 signature 64. */
+export const ENTRY_BYTES = 256;
+const SIGNED_BYTES = ENTRY_BYTES - 64;
+
+const BLOCKS = 'blocks';
+const RESUME = 'resume';
+
+const sha256 = (...parts: readonly Uint8Array[]): Uint8Array => {
+  const hash = createHash('sha256');
+  for (const part of parts) hash.update(part);
+  return new Uint8Array(hash.digest());
+};
+
+/** The bytes of an entry that its client signs. `payload` fills up to the fixed size. */
+export function unsignedEntry(client: Uint8Array, nonce: number, expiresAt: number): Uint8Array {
+  const bytes = new Uint8Array(SIGNED_BYTES);
+  bytes.set(client, 0);
+  bytes.set(u64be(nonce), 32);
+  bytes.set(u64be(expiresAt), 40);
+  return bytes;
+}
+
+function infoOf(request: Uint8Array): RequestInfo {
+  const view = Buffer.from(request.buffer, request.byteOffset, request.byteLength);
+  return {
+    id: sha256(request.subarray(0, SIGNED_BYTES)),
+    client: view.toString('latin1', 0, 32),
+    nonce: view.toString('latin1', 32, 40),
+    expiresAt: Number(view.readBigUInt64BE(40)),
+  };
+}
+
+const keyOf = (info: Pick<RequestInfo, 'client' | 'nonce'>): string => info.client + info.nonce;
+
+export class EntryLog implements Application, BlockStore {
+  readonly #store: KvStore & { close(): Promise<void> };
+  readonly #used = new Set<string>();
+  #root: Uint8Array = new Uint8Array(32);
+  #size = 0;
+  #tip: Tip | undefined;
+
+  constructor(dir: string) {
+    this.#store = openEnvironment(dir, { tables: [BLOCKS, RESUME] });
+  }
+
+  /** Entries in the log. */
+  get size(): number {
+    return this.#size;
+  }
+
+  /** Hash over all entries in their order: equal at two members exactly when their logs are. */
+  get root(): Uint8Array {
+    return this.#root;
+  }
+
+  has(entry: Uint8Array): boolean {
+    return this.#used.has(keyOf(infoOf(entry)));
+  }
+
+  async check(request: Uint8Array): Promise<RequestInfo> {
+    const signed = request.subarray(0, SIGNED_BYTES);
+    if (
+      request.length !== ENTRY_BYTES ||
+      !verifyEd25519(signed.subarray(0, 32), signed, request.subarray(SIGNED_BYTES))
+    ) {
+      throw new ConsensusError('consensus.request_refused', 'the entry is not signed by its client');
+    }
+    return infoOf(request);
+  }
+
+  stillValid(info: RequestInfo, blockTime: number): boolean {
+    return info.expiresAt > blockTime && !this.#used.has(keyOf(info));
+  }
+
+  async execute(_context: ExecutionContext, batch: readonly Uint8Array[]): Promise<ExecutionResult> {
+    const root = this.#rootAfter(batch);
+    return { ok: true, stateRoot: root, logRoot: root, treeSize: this.#size + batch.length };
+  }
+
+  async commit(block: DecidedBlock): Promise<{ cosignature?: Uint8Array }> {
+    if (this.#tip !== undefined && block.height <= this.#tip.height) return {};
+    const height = u64be(block.height);
+    await this.#store.write([
+      { table: BLOCKS, key: height, value: block.encoded },
+      { table: RESUME, key: height, value: block.resume },
+    ]);
+    this.#root = this.#rootAfter(block.batch);
+    this.#size += block.batch.length;
+    for (const entry of block.batch) this.#used.add(keyOf(infoOf(entry)));
+    this.#tip = { height: block.height, resume: block.resume };
+    return {};
+  }
+
+  /** The hash chain after `batch`, by the entries alone, so that all members agree at whatever height they are read. */
+  #rootAfter(batch: readonly Uint8Array[]): Uint8Array {
+    return batch.length === 0 ? this.#root : sha256(this.#root, ...batch);
+  }
+
+  onCosignature(): void {}
+
+  async tip(): Promise<Tip | undefined> {
+    return this.#tip;
+  }
+
+  async get(height: number): Promise<Uint8Array | undefined> {
+    return this.#store.get(BLOCKS, u64be(height));
+  }
+
+  /** Already written with the block. */
+  async put(): Promise<void> {}
+
+  /** Entries as the disk holds them, block by block. */
+  stored(): Uint8Array[] {
+    return [...this.#store.range(BLOCKS, {})].flatMap(([, encoded]) => [
+      ...decodeBlock(encoded).proposal.batch,
+    ]);
+  }
+
+  close(): Promise<void> {
+    return this.#store.close();
+  }
+}
