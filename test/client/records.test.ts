@@ -230,7 +230,8 @@ describe('a gateway that lies', () => {
 
   it('is refused when its proof of the ledger state is changed, or is of another record', async () => {
     const path = new RegExp(`^/v1/ledger/state/record/${record}$`);
-    const foreign = await doctor.gateway.json<object>('GET', `/v1/ledger/state/record/${other}`);
+    const foreign = `/v1/ledger/state/record/${other}`;
+    const old = await doctor.gateway.json<object>('GET', `/v1/ledger/state/record/${record}`);
     for (const [change, expected] of [
       [
         inJson((json) => {
@@ -250,7 +251,8 @@ describe('a gateway that lies', () => {
         }),
         /^checkpoint\./,
       ],
-      [() => text(JSON.stringify(foreign)), /^client\.unproven$/],
+      [() => text(JSON.stringify(old)), /^checkpoint\.rolled_back$/],
+      [async () => text(JSON.stringify(await doctor.gateway.json('GET', foreign))), /^client\.unproven$/],
     ] as const) {
       expect(await codeOf(liar.during({ path, change }, () => deceived.records.open(record)))).toMatch(
         expected,
