@@ -93,9 +93,9 @@ export type TransactionOutcome =
 
 export interface BlockOutcome {
   readonly changes: readonly StateChange[];
-  /** Entries of all transactions that were not refused, in order. */
+  /** Entries of the transactions before the first refused one, in order. */
   readonly leaves: readonly AppliedLeaf[];
-  /** One for each transaction, in order. */
+  /** One for each transaction in order, up to the first that is refused. */
   readonly outcomes: readonly TransactionOutcome[];
 }
 
@@ -106,8 +106,8 @@ function chainOf(view: StateView): ChainState {
 }
 
 /**
- * Executes a block on top of `base`, which is not changed. Refused transactions leave no trace; whether a block
- * with one is acceptable is the caller's rule.
+ * Executes a block on top of `base`, which is not changed. A block with a refused transaction is no block: execution
+ * ends there.
  */
 export function applyBlock(
   base: StateView,
@@ -130,17 +130,14 @@ export function applyBlock(
 
   const meter = new Meter();
   const leaves: AppliedLeaf[] = [];
-  const outcomes = requests.map((request): TransactionOutcome => {
-    const outcome = applyTransaction(
-      state,
-      request,
-      { height, time, firstIndex: block.firstIndex + leaves.length },
-      host,
-      meter,
-    );
-    if (outcome.ok) leaves.push(...outcome.leaves);
-    return outcome;
-  });
+  const outcomes: TransactionOutcome[] = [];
+  for (const request of requests) {
+    const at = { height, time, firstIndex: block.firstIndex + leaves.length };
+    const outcome = applyTransaction(state, request, at, host, meter);
+    outcomes.push(outcome);
+    if (!outcome.ok) break;
+    leaves.push(...outcome.leaves);
+  }
   return { changes: state.changes(), leaves, outcomes };
 }
 
