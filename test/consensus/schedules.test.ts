@@ -452,3 +452,45 @@ describe('2u, 2v roots and evidence', () => {
     ]);
   });
 });
+
+describe('the leader is killed', () => {
+  /** How long a request waits that comes when the leader stops at height 2. */
+  function gap(stage: Stage, over: () => boolean): number {
+    stage.submit(1);
+    stage.until(over);
+    stage.nodes[0].crash('lost');
+    const killed = stage.schedule.now;
+    const request = stage.submit(2);
+    const id = Buffer.from(stage.nodes[2].application.idOf(request)).toString('hex');
+    stage.until(() => [1, 2, 3].every((i) => stage.nodes[i].application.executedIds.has(id)), 10_000);
+    agreed(stage);
+    return stage.schedule.now - killed;
+  }
+
+  function begun(): Stage {
+    const stage = new Stage(4).start();
+    stage.submit(1);
+    stage.until(() => stage.nodes.every((node) => node.height === 1));
+    return stage;
+  }
+
+  test('before it proposes: the others commit a new request within three seconds', () => {
+    const stage = begun();
+    stage.route = (p) => p.from !== 0;
+    expect(gap(stage, () => true)).toBeLessThanOrEqual(3_000);
+  });
+
+  test.each(['pre-prepare', 'commit'] as const)('after its %s: the same', (last) => {
+    const stage = begun();
+    const said = (p: Parcel): boolean => p.from === 0 && p.message.type === last && p.message.height === 2;
+    expect(gap(stage, () => stage.sent.some(said))).toBeLessThanOrEqual(3_000);
+  });
+
+  test('when its value is locked everywhere: the same, although the next height is its turn again', () => {
+    const stage = begun();
+    stage.route = (p) => !(p.message.type === 'commit' && p.message.height === 2 && p.message.view === 0);
+    const locked = (): boolean => [1, 2, 3].every((i) => stage.nodes[i].replica?.lockedView === 0);
+    expect(gap(stage, locked)).toBeLessThanOrEqual(3_000);
+    expect(stage.decided.find(({ height }) => height === 2)?.view).toBe(1);
+  });
+});
