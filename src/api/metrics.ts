@@ -29,6 +29,17 @@ export function registerMetrics(app: FastifyInstance, services: Services): void 
       this.set(services.ledger.tip().height);
     },
   });
+  new Gauge({
+    name: 'hippocrypt_storage_records',
+    help: 'Records of which this member should hold a copy and lacks it (waiting), of them those that nobody gave (failing), copies without receipt, and erasures under way.',
+    labelNames: ['state'],
+    registers: [registry],
+    collect() {
+      const { waiting, failing, unreceipted, erasing } = services.storage();
+      for (const [state, count] of Object.entries({ waiting, failing, unreceipted, erasing }))
+        this.set({ state }, count);
+    },
+  });
   const stop = services.ledger.subscribe((entry) => entries.inc({ kind: entry.type }));
   app.addHook('onClose', async () => {
     stop();

@@ -210,6 +210,15 @@ export interface Services {
     ): Promise<unknown>;
   };
 
+  /** Copies that this member keeps: how many members keep each record, and what is still to be done, in records or CIDs. */
+  storage(): {
+    readonly copies: number;
+    readonly waiting: number;
+    readonly failing: number;
+    readonly unreceipted: number;
+    readonly erasing: number;
+  };
+
   /** The trustless gateway over this node's payloads. */
   ipfs: {
     /** Whether strangers may read ciphertext. */

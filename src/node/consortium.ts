@@ -48,6 +48,7 @@ export interface ConsortiumOptions {
   /** What keeps a member's payloads; the embedded store by default. */
   readonly payloads?: (member: string) => PayloadsChoice;
   readonly publicIpfs?: boolean;
+  readonly copies?: number;
 }
 
 export interface Consortium {
@@ -114,6 +115,7 @@ export async function startConsortium(options: ConsortiumOptions): Promise<Conso
         log: { event: (name, fields) => log.event(name, { member: id, ...fields }) },
         ...shared,
         ...(options.payloads === undefined ? {} : { payloads: options.payloads(id) }),
+        ...(options.copies === undefined ? {} : { copies: options.copies }),
         ...(options.publicIpfs === undefined ? {} : { publicIpfs: options.publicIpfs }),
         ...(options.ratePerMinute === undefined ? {} : { ratePerMinute: options.ratePerMinute }),
       });

@@ -17,7 +17,7 @@ import { fromHex, toHex } from '../codec/bytes.ts';
 import { CodedError } from '../codec/errors.ts';
 import { hkdfSha256 } from '../codec/hash.ts';
 import { type HpkeKeyPair, hpkeKeyPair } from '../codec/hpke.ts';
-import { type MemberId, memberId, recordId, type SubjectId } from '../codec/ids.ts';
+import { type MemberId, memberId, type SubjectId } from '../codec/ids.ts';
 import { ed25519Signer } from '../codec/signature.ts';
 import {
   checkEvidence,
@@ -48,7 +48,10 @@ import {
 } from '../storage/index.ts';
 import { Accounts } from './accounts.ts';
 import { Agent } from './agent.ts';
+import { Copies } from './copies.ts';
 import { Custody } from './custody.ts';
+import { Erasure } from './erasure.ts';
+import { COPIES_DEFAULT } from './holders.ts';
 import { startHousekeeping } from './housekeeping.ts';
 import { operatorOf, SECRETS, secretOf } from './identity.ts';
 import { IndexService } from './index-service.ts';
@@ -57,6 +60,7 @@ import { Parts } from './parts.ts';
 import { openPayloads, type PayloadsChoice } from './payloads.ts';
 import { Records } from './records.ts';
 import { Replicas } from './replicas.ts';
+import { Replication, STORED_TABLE } from './replication.ts';
 import { SearchService } from './search-service.ts';
 import { SegmentFiles } from './segment-files.ts';
 import { servicesOf } from './services.ts';
@@ -67,7 +71,7 @@ import type { WorkPool } from './work/pool.ts';
 import type { Parameters } from './work/tasks.ts';
 
 /** Tables of a node's own environment, beside the ledger's. */
-const NODE_TABLES = ['accounts', 'staged', 'identifiers', 'manifests'];
+const NODE_TABLES = ['accounts', 'staged', 'identifiers', 'manifests', STORED_TABLE];
 const LEDGER_TABLES = [
   'entry',
   'entry-id',
@@ -105,6 +109,8 @@ export interface MemberOptions {
   readonly ratePerMinute?: number;
   /** What keeps the payloads; the embedded store by default. */
   readonly payloads?: PayloadsChoice;
+  /** Members that keep each record, its custodian among them; the same at every member. */
+  readonly copies?: number;
   /** Whether strangers may fetch ciphertext from the trustless gateway; others need a session. */
   readonly publicIpfs?: boolean;
   /** True after a restore from backup. */
@@ -124,6 +130,9 @@ export class MemberNode {
   readonly records: Records;
   readonly search: SearchService;
   readonly replicas: Replicas;
+  readonly copies: Copies;
+  readonly replication: Replication;
+  readonly erasure: Erasure;
   readonly parts: Parts;
   readonly custody: Custody;
   readonly hpke: HpkeKeyPair;
@@ -190,11 +199,18 @@ export class MemberNode {
       member: id,
       ledger,
       link,
-      headers: parts.headers,
-      payloads: parts.payloads,
       store,
       segments: (custodian) => this.segments(custodian),
       onError: (event, error) => this.#logError(event, error),
+    });
+    const factor = options.copies ?? COPIES_DEFAULT;
+    this.copies = new Copies({
+      member: id,
+      ledger,
+      link,
+      headers: parts.headers,
+      payloads: parts.payloads,
+      copies: factor,
     });
     const agent = new Agent({
       ledger,
@@ -215,7 +231,7 @@ export class MemberNode {
       headers: parts.headers,
       payloads: parts.payloads,
       staging: this.staging,
-      replicas: this.replicas,
+      copies: this.copies,
       pool,
       agent,
       parameters,
@@ -224,11 +240,40 @@ export class MemberNode {
       sign: (subject, type, body) => this.signAs(subject, type, body),
       submit: (request) => ledger.submit(request),
     });
+    const onError = (event: string, error: unknown): void => this.#logError(event, error);
+    const asOperator =
+      (type: string) =>
+      (body: unknown): Promise<unknown> =>
+        commit(this.operator, type, body);
+    this.erasure = new Erasure({
+      member: id,
+      operator: this.operator,
+      ledger,
+      headers: parts.headers,
+      payloads: parts.payloads,
+      staging: this.staging,
+      records: this.records,
+      factor,
+      clock: options.clock,
+      commit: asOperator('Destroyed'),
+      onError,
+    });
+    this.replication = new Replication({
+      member: id,
+      ledger,
+      copies: this.copies,
+      factor,
+      store,
+      commit: asOperator('Stored'),
+      onErased: (record) => this.erasure.carryOut(record),
+      onError,
+    });
     this.search = new SearchService({
       member: id,
       ledger,
       link,
       replicas: this.replicas,
+      copies: this.copies,
       indexes: () => this.indexService(),
       segments: (custodian) => this.segments(custodian),
       agent,
@@ -336,7 +381,12 @@ export class MemberNode {
       },
       onError: (event, error) => this.#logError(event, error),
     });
-    this.#stops.push(this.indexes.start(), this.replicas.start(), this.#followErasure());
+    this.#stops.push(
+      this.indexes.start(),
+      this.replicas.start(),
+      this.erasure.start(),
+      this.replication.start(),
+    );
     this.#stops.push(
       await startHousekeeping({
         records: this.records,
@@ -446,23 +496,6 @@ export class MemberNode {
     const epoch = this.ledger.shareEpoch();
     const share = epoch === null ? undefined : this.ledger.state(STATE.share(epoch));
     return (share?.members ?? []).map(memberId);
-  }
-
-  /** Deletes headers that an applied entry made void, on every node that holds them. */
-  #followErasure(): () => void {
-    return this.ledger.subscribe((entry) => {
-      if (entry.type !== 'PolicyChange' && entry.type !== 'Erase') return;
-      const id = recordId(toHex(entry.body.record as Uint8Array));
-      const drop = async (): Promise<void> => {
-        for (const hash of this.ledger.voidHeaders(id))
-          if (this.headers.has(hash)) await this.headers.delete(hash);
-        const custodian = this.ledger.state(STATE.record(id))?.custodian;
-        if (entry.type === 'Erase' && custodian === this.id) {
-          await this.commitAs(this.operator, 'Destroyed', { record: fromHex(id), kinds: ['header'] });
-        }
-      };
-      drop().catch((error: unknown) => this.#logError('erasure.failed', error));
-    });
   }
 
   #logError(event: string, error: unknown): void {

@@ -39,6 +39,8 @@ export const NodeConfigSchema = z.strictObject({
   threads: z.number().int().min(1).max(64).optional(),
   /** What keeps the payloads: the embedded store, or a Kubo daemon of this member's own. */
   payloads: PayloadsSchema.optional(),
+  /** Members that keep each record, its custodian among them; the same at every member. */
+  copies: z.number().int().min(1).max(64).optional(),
   /** Who may fetch ciphertext from `/ipfs`: those with a session (default), or everybody. */
   ipfs: z.enum(['session', 'public']).optional(),
 });
@@ -124,6 +126,7 @@ export async function startMember(config: NodeConfig, log: NodeLog): Promise<Run
     clock: Date.now,
     log,
     ...(config.payloads === undefined ? {} : { payloads: config.payloads }),
+    ...(config.copies === undefined ? {} : { copies: config.copies }),
     ...(config.ipfs === 'public' ? { publicIpfs: true } : {}),
   });
   const close = async (): Promise<void> => {

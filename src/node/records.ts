@@ -8,19 +8,22 @@ import { concat, equalBytes, fromHex, fromUtf8, toHex, u32be, utf8 } from '../co
 import { encodeCbor } from '../codec/cbor.ts';
 import { CodedError, hasCode } from '../codec/errors.ts';
 import { hmacSha256, sha256 } from '../codec/hash.ts';
-import { type MemberId, memberId, type RecordId, recordId, type SubjectId } from '../codec/ids.ts';
+import { type MemberId, type RecordId, recordId, type SubjectId } from '../codec/ids.ts';
 import { defaultPolicy, departmentOf, extractKeywords, type JsonObject, toKeywords } from '../fhir/index.ts';
 import { decodeRequest, type Purpose, type RecordState, STATE } from '../ledger/index.ts';
 import type { HeaderStore, PayloadStore } from '../storage/index.ts';
+import { WriteGate } from '../storage/kubo/write-gate.ts';
 import type { Agent } from './agent.ts';
+import type { Copies } from './copies.ts';
 import type { NodeLedger } from './ledger.ts';
-import type { Replicas } from './replicas.ts';
 import type { StagedHeader, StagedPolicy, StagedRecord, Staging } from './staging.ts';
 import type { WorkPool } from './work/pool.ts';
 import type { Parameters } from './work/tasks.ts';
 
 /** Records sealed by one task of a worker thread. */
 const SEAL_BATCH = 16;
+/** Grace of the collection that only marks. */
+const MARK_GRACE_MS = 5 * 60_000;
 
 export interface RecordsOptions {
   readonly member: MemberId;
@@ -28,7 +31,7 @@ export interface RecordsOptions {
   readonly headers: HeaderStore;
   readonly payloads: PayloadStore;
   readonly staging: Staging;
-  readonly replicas: Replicas;
+  readonly copies: Copies;
   readonly pool: WorkPool;
   readonly agent: Agent;
   readonly parameters: () => Parameters;
@@ -56,6 +59,8 @@ export class Records {
   readonly #options: RecordsOptions;
   /** Puts under way by their Idempotency-Key, so that the same request sent twice at once is one. */
   readonly #puts = new Map<string, Promise<unknown>>();
+  /** A payload is stored before it is staged: a collection without grace runs between, never inside the two. */
+  readonly #gate = new WriteGate();
 
   constructor(options: RecordsOptions) {
     this.#options = options;
@@ -78,23 +83,27 @@ export class Records {
       );
     }
     for (let i = 0; i < rows.length; i++) checkHeader(rows[i], uploads[i].header);
-    const stored = await payloads.putMany(uploads.map((upload) => upload.payload));
-    for (let i = 0; i < rows.length; i++) {
-      if (stored[i].cid !== rows[i].cid || uploads[i].payload.length !== rows[i].bytes) {
-        throw new CodedError(
-          'record.cid_mismatch',
-          `record ${i}: the payload has CID ${stored[i].cid}, not the signed one`,
-        );
+    const staged = await this.#gate.writing(async () => {
+      const stored = await payloads.putMany(uploads.map((upload) => upload.payload));
+      for (let i = 0; i < rows.length; i++) {
+        if (stored[i].cid !== rows[i].cid || uploads[i].payload.length !== rows[i].bytes) {
+          throw new CodedError(
+            'record.cid_mismatch',
+            `record ${i}: the payload has CID ${stored[i].cid}, not the signed one`,
+          );
+        }
       }
-    }
-    const staged = rows.map(({ record, version, cid, headerHash: hash }, i) => ({
-      record,
-      version,
-      cid,
-      headerHash: hash,
-      expiresAt: transaction.expiresAt,
-      keywords: sealedKeywords(uploads[i].keywords),
-    }));
+      const staging = rows.map(({ record, version, cid, headerHash: hash }, i) => ({
+        record,
+        version,
+        cid,
+        headerHash: hash,
+        expiresAt: transaction.expiresAt,
+        keywords: sealedKeywords(uploads[i].keywords),
+      }));
+      await this.#options.staging.put(staging);
+      return staging;
+    });
     return this.#commitStaged(
       request,
       staged,
@@ -170,29 +179,33 @@ export class Records {
       );
     }
     const sealed = (await Promise.all(batches)).flat();
-    const stored = await payloads.putMany(sealed.map((one) => one.payload));
-    const rows: Row[] = sealed.map((one, i) => ({
-      record: items[i].recordId,
-      version: 0,
-      cid: stored[i].cid,
-      bytes: one.payload.length,
-      headerHash: one.headerHash,
-      policy: one.policy,
-      gate: 'record',
-      patient: prepared[i].patient === null ? null : fromHex(prepared[i].patient ?? ''),
-      commitment: one.commitment,
-      indexed: prepared[i].keywords !== null,
-    }));
-    const request = await sign(by.subject, 'RecordPut', { records: rows });
-    const { expiresAt } = decodeRequest(request).transaction;
-    const staged = rows.map(({ record, version, cid, headerHash: hash }, i) => ({
-      record,
-      version,
-      cid,
-      headerHash: hash,
-      expiresAt,
-      keywords: prepared[i].keywords,
-    }));
+    const { rows, request, staged } = await this.#gate.writing(async () => {
+      const stored = await payloads.putMany(sealed.map((one) => one.payload));
+      const rows: Row[] = sealed.map((one, i) => ({
+        record: items[i].recordId,
+        version: 0,
+        cid: stored[i].cid,
+        bytes: one.payload.length,
+        headerHash: one.headerHash,
+        policy: one.policy,
+        gate: 'record',
+        patient: prepared[i].patient === null ? null : fromHex(prepared[i].patient ?? ''),
+        commitment: one.commitment,
+        indexed: prepared[i].keywords !== null,
+      }));
+      const request = await sign(by.subject, 'RecordPut', { records: rows });
+      const { expiresAt } = decodeRequest(request).transaction;
+      const staged = rows.map(({ record, version, cid, headerHash: hash }, i) => ({
+        record,
+        version,
+        cid,
+        headerHash: hash,
+        expiresAt,
+        keywords: prepared[i].keywords,
+      }));
+      await this.#options.staging.put(staged);
+      return { rows, request, staged };
+    });
     const entry = await this.#commitStaged(
       request,
       staged,
@@ -210,12 +223,9 @@ export class Records {
     if (before !== undefined) return before[0];
     const [{ record, version, headerHash: hash }] = transaction.bodies;
     checkHeader(transaction.bodies[0], header);
-    const { expiresAt } = transaction;
-    return this.#commitStaged(
-      request,
-      [{ record, version, headerHash: hash, expiresAt, cid: null }],
-      [header],
-    );
+    const staged = { record, version, headerHash: hash, expiresAt: transaction.expiresAt, cid: null };
+    await this.#options.staging.put([staged]);
+    return this.#commitStaged(request, [staged], [header]);
   }
 
   /** Rewraps the data key under another policy for an author in custody; the payload is not touched. */
@@ -239,18 +249,16 @@ export class Records {
     });
     const { expiresAt } = decodeRequest(request).transaction;
     const staged = { record: fromHex(id), version, headerHash: made.headerHash, expiresAt, cid: null };
+    await this.#options.staging.put([staged]);
     return this.#commitStaged(request, [staged], [made.header]);
   }
 
   async header(id: RecordId): Promise<Uint8Array> {
-    const record = this.#live(id);
-    return this.#options.replicas.header(record.headerHash, memberId(record.custodian));
+    return this.#options.copies.header(id);
   }
 
   async payload(id: RecordId): Promise<{ size: number; stream: AsyncIterable<Uint8Array> }> {
-    const record = this.#live(id);
-    if (record.cid === null) throw new CodedError('record.no_payload', 'this record has a header only');
-    return this.#options.replicas.payload(record.cid, memberId(record.custodian));
+    return this.#options.copies.payload(id);
   }
 
   /** Custodial open: Access, gates, decryption, in that order. */
@@ -301,7 +309,20 @@ export class Records {
 
   /** Removes payloads that neither a live record nor anything staged names; see `PayloadStore.collect` for `graceMs`. */
   async collect(graceMs: number, nowMs: number): Promise<number> {
-    const { payloads, staging, ledger } = this.#options;
+    return (await this.#options.payloads.collect(this.#liveCids(), graceMs, nowMs)).removed;
+  }
+
+  /** The same at once: for payloads of erased records, which nobody may need any more. */
+  async collectNow(nowMs: number): Promise<number> {
+    const { payloads } = this.#options;
+    // Marks what is dead; only what another collection marked long before goes already here.
+    await payloads.collect(this.#liveCids(), MARK_GRACE_MS, nowMs);
+    return this.#gate.alone(async () => (await payloads.collect(this.#liveCids(), 0, nowMs)).removed);
+  }
+
+  /** CIDs that a live record or a staged one names. */
+  #liveCids(): Set<string> {
+    const { staging, ledger } = this.#options;
     const live = new Set(staging.all().flatMap(({ cid }) => cid ?? []));
     for (const member of ledger.members()) {
       for (const row of ledger.book.rows(member)) {
@@ -309,7 +330,7 @@ export class Records {
         if (state !== undefined && state.cid !== null && !state.erased) live.add(state.cid);
       }
     }
-    return (await payloads.collect(live, graceMs, nowMs)).removed;
+    return live;
   }
 
   /**
@@ -403,13 +424,12 @@ export class Records {
     return { policy, keywords: { plain: keywords, weights: weights ?? null } };
   }
 
-  /** Stages what was stored, keeps the headers, and submits. What the ledger refuses is an orphan for the sweep. */
+  /** Keeps the headers of what is staged, and submits. What the ledger refuses is an orphan for the sweep. */
   async #commitStaged(
     request: Uint8Array,
     staged: readonly (StagedRecord | StagedPolicy)[],
     headers: readonly Uint8Array[],
   ): Promise<CommittedEntry> {
-    await this.#options.staging.put(staged);
     await this.#options.headers.putMany(
       staged.map(({ headerHash: hash }, i) => ({ hash, bytes: headers[i] })),
     );

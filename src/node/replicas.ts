@@ -1,24 +1,18 @@
 /**
- * What this node keeps of other members: headers and payloads that its users asked for, and every custodian's index.
- * Everything is checked against the ledger before it is kept or served: a header by its hash, a payload by its
- * CID, a manifest by the hash in the state, a segment by the root in the manifest.
+ * Every custodian's index as this node keeps it. What comes from another member is checked against the ledger before it is
+ * kept or served: a manifest by the hash in the state, a segment by the root in the manifest.
  */
-
-import { headerHash } from '../abe/index.ts';
 import type { MemberLink } from '../authority/link.ts';
 import { fromUtf8, toHex, utf8 } from '../codec/bytes.ts';
-import { decodeCbor, encodeCbor } from '../codec/cbor.ts';
 import { CodedError } from '../codec/errors.ts';
 import { type MemberId, memberId } from '../codec/ids.ts';
 import { STATE } from '../ledger/index.ts';
 import { decodeManifest, type Manifest, segmentName, verifySegmentFile } from '../search/index.ts';
-import type { HeaderStore, KvOp, KvStore, PayloadStore } from '../storage/index.ts';
+import type { KvOp, KvStore } from '../storage/index.ts';
 import type { NodeLedger } from './ledger.ts';
 import type { SegmentFiles } from './segment-files.ts';
 
 const MANIFESTS = 'manifests';
-/** Bytes of a payload in one answer. */
-const PIECE_BYTES = 4 * 1024 * 1024;
 const FETCH_TIMEOUT_MS = 20_000;
 /** Pause after a custodian could not be reached, doubled up to the second value. */
 const RETRY_MS = 100;
@@ -30,8 +24,6 @@ export interface ReplicasOptions {
   readonly member: MemberId;
   readonly ledger: NodeLedger;
   readonly link: MemberLink;
-  readonly headers: HeaderStore;
-  readonly payloads: PayloadStore;
   readonly store: KvStore;
   /** Segment files of a custodian, opened once. */
   readonly segments: (custodian: MemberId) => Promise<SegmentFiles>;
@@ -47,23 +39,7 @@ export class Replicas {
 
   constructor(options: ReplicasOptions) {
     this.#options = options;
-    const { link, headers } = options;
-    link.serve('headers', 'header', async (_from, hash) => {
-      const bytes = await headers.get(hash);
-      if (bytes === undefined)
-        throw new CodedError('storage.not_found', 'this node holds no header of that hash');
-      return bytes;
-    });
-    link.serve('headers', 'payload', async (_from, body) => {
-      const { cid, start } = decodePayloadRequest(body);
-      const { size } = await options.payloads.stat(cid);
-      const end = Math.min(size, start + PIECE_BYTES);
-      const bytes =
-        start >= size
-          ? new Uint8Array()
-          : await collect(options.payloads.get(cid, { start, end }), end - start);
-      return encodeCbor({ size, bytes });
-    });
+    const { link } = options;
     link.serve('headers', 'manifest', async (_from, custodian) =>
       this.manifestBytes(memberId(fromUtf8(custodian))),
     );
@@ -88,41 +64,6 @@ export class Replicas {
       for (const timer of this.#retries) clearTimeout(timer);
       stop();
     };
-  }
-
-  /** The header of `hash`: own copy, else the custodian's, checked and kept. */
-  async header(hash: Uint8Array, custodian: MemberId): Promise<Uint8Array> {
-    const { headers, link, member } = this.#options;
-    const own = await headers.get(hash);
-    if (own !== undefined) return own;
-    if (custodian === member) {
-      throw new CodedError(
-        'storage.not_found',
-        'the header was erased, or this store lost it: restore or ask a peer',
-      );
-    }
-    const bytes = await link.request(custodian, 'headers', 'header', hash, FETCH_TIMEOUT_MS);
-    if (toHex(headerHash(bytes)) !== toHex(hash)) {
-      throw new CodedError('storage.hash_mismatch', `${custodian} sent a header with another hash`);
-    }
-    await headers.put(hash, bytes);
-    return bytes;
-  }
-
-  /** The payload of `cid`, fetched from the custodian if this node lacks it. */
-  async payload(
-    cid: string,
-    custodian: MemberId,
-  ): Promise<{ size: number; stream: AsyncIterable<Uint8Array> }> {
-    const { payloads, link, member } = this.#options;
-    if (!(await payloads.has(cid)) && custodian !== member) {
-      const stored = await payloads.put(pieces(link, custodian, cid));
-      if (stored.cid !== cid) {
-        throw new CodedError('storage.hash_mismatch', `${custodian} sent a payload with another CID`);
-      }
-    }
-    const { size } = await payloads.stat(cid);
-    return { size, stream: payloads.get(cid) };
   }
 
   /** A custodian's manifest as this node holds it, complete with its segments. */
@@ -229,49 +170,4 @@ export class Replicas {
 
 function currentKey(custodian: MemberId): Uint8Array {
   return utf8(`current/${custodian}`);
-}
-
-/** A payload from another member, piece by piece. Throws `link.malformed` on an answer that does not fit. */
-async function* pieces(link: MemberLink, from: MemberId, cid: string): AsyncGenerator<Uint8Array> {
-  let start = 0;
-  for (;;) {
-    const answer = await link.request(
-      from,
-      'headers',
-      'payload',
-      encodeCbor({ cid, start }),
-      FETCH_TIMEOUT_MS,
-    );
-    const { size, bytes } = (decodeCbor(answer, 2 * PIECE_BYTES) ?? {}) as {
-      size?: unknown;
-      bytes?: unknown;
-    };
-    const isNext =
-      typeof size === 'number' &&
-      bytes instanceof Uint8Array &&
-      (bytes.length > 0 ? start + bytes.length <= size : start === size);
-    if (!isNext)
-      throw new CodedError('link.malformed', `${from} sent a piece of a payload that does not fit`);
-    if (bytes.length > 0) yield bytes;
-    start += bytes.length;
-    if (start === size) return;
-  }
-}
-
-function decodePayloadRequest(body: Uint8Array): { cid: string; start: number } {
-  const { cid, start } = (decodeCbor(body, 512) ?? {}) as { cid?: unknown; start?: unknown };
-  if (typeof cid === 'string' && typeof start === 'number' && Number.isSafeInteger(start) && start >= 0) {
-    return { cid, start };
-  }
-  throw new CodedError('link.malformed', 'expected a CID and where to start');
-}
-
-async function collect(source: AsyncIterable<Uint8Array>, size: number): Promise<Uint8Array> {
-  const out = new Uint8Array(size);
-  let offset = 0;
-  for await (const chunk of source) {
-    out.set(chunk, offset);
-    offset += chunk.length;
-  }
-  return out;
 }

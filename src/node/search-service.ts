@@ -22,6 +22,7 @@ import {
   type SegmentSource,
 } from '../search/index.ts';
 import type { Agent } from './agent.ts';
+import type { Copies } from './copies.ts';
 import { decodeEvaluation, encodeEvaluateRequest, type IndexService } from './index-service.ts';
 import type { NodeLedger } from './ledger.ts';
 import type { Replicas } from './replicas.ts';
@@ -36,6 +37,7 @@ export interface SearchServiceOptions {
   readonly ledger: NodeLedger;
   readonly link: MemberLink;
   readonly replicas: Replicas;
+  readonly copies: Copies;
   readonly indexes: () => IndexService;
   readonly segments: (custodian: MemberId) => Promise<SegmentFiles>;
   readonly agent: Agent;
@@ -213,10 +215,10 @@ export class SearchService {
     names: readonly { custodian: string; field: string; epoch: number }[],
     purpose: Purpose,
   ): Promise<readonly Outcome<Uint8Array>[]> {
-    const { agent, ledger, parameters, pool, replicas } = this.#options;
+    const { agent, copies, ledger, parameters, pool } = this.#options;
     const records = names.map(({ custodian, field, epoch }) => {
       const id = fieldRecordId(custodian, field, epoch);
-      return { id: recordId(toHex(id)), state: ledger.state(STATE.record(toHex(id))), custodian };
+      return { id: recordId(toHex(id)), state: ledger.state(STATE.record(toHex(id))) };
     });
     try {
       const granted = await agent.access(
@@ -226,9 +228,9 @@ export class SearchService {
       );
       const ring = encodeKeyRing(granted.ring);
       return await Promise.all(
-        records.map(async ({ id, state, custodian }): Promise<Outcome<Uint8Array>> => {
+        records.map(async ({ id, state }): Promise<Outcome<Uint8Array>> => {
           if (state === undefined) return { error: new CodedError('field.unknown', 'no such search field') };
-          const header = await replicas.header(state.headerHash, memberId(custodian));
+          const header = await copies.header(id);
           const expected = {
             recordId: fromHex(id),
             version: state.version,

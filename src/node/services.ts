@@ -81,6 +81,7 @@ export function servicesOf(node: MemberNode): Services {
       public: node.options.publicIpfs === true,
       answer: (request) => handleIpfsRequest(node.payloads, request),
     },
+    storage: () => storageStatus(node),
     listRecords: ({ limit, cursor, patient, custodian }) => {
       const ids = patient === undefined ? allRecords(node, custodian) : ledger.book.ofPatient(patient);
       return page(ids, limit, cursor, (id) => {
@@ -110,11 +111,16 @@ export function servicesOf(node: MemberNode): Services {
             ready: node.indexes !== undefined,
             covered: ledger.state(STATE.index(node.id))?.covered ?? 0,
           },
+          storage: storageStatus(node),
           workers: { threads: node.options.pool.threads },
         },
       };
     },
   };
+}
+
+function storageStatus(node: MemberNode): ReturnType<Services['storage']> {
+  return { ...node.replication.status(), erasing: node.erasure.waiting };
 }
 
 function allRecords(node: MemberNode, custodian: string | undefined): readonly RecordId[] {

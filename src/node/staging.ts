@@ -80,6 +80,17 @@ export class Staging {
     if (ops.length > 0) await this.#store.write(ops);
   }
 
+  /** Removes what is staged of a record, in every version. */
+  async removeRecord(record: Uint8Array): Promise<void> {
+    const end = concat(record, new Uint8Array(8).fill(0xff));
+    const ops: KvOp[] = Array.from(this.#store.range(TABLE, { gte: record, lt: end }), ([key]) => ({
+      table: TABLE,
+      key,
+      remove: true,
+    }));
+    if (ops.length > 0) await this.#store.write(ops);
+  }
+
   /** Everything staged, for the sweep. */
   all(): (StagedRecord | StagedPolicy)[] {
     return Array.from(this.#store.range(TABLE, {}), ([, value]) => this.#open(value));

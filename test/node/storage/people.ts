@@ -31,7 +31,7 @@ export async function putTexts(town: Town, texts: readonly string[]): Promise<Pu
   return put;
 }
 
-/** Opens a record as mercy's nurse, whose keys its gateway holds; through the gateway of `member`. */
+/** Opens a record as mercy's nurse, whose keys its gateway holds. */
 export async function openText(town: Town, record: string): Promise<string> {
   await town.client('nurse');
   const token = await town.token('mercy', 'nurse');
@@ -45,4 +45,17 @@ export async function openText(town: Town, record: string): Promise<string> {
   if (answer.statusCode !== 200) throw new Error(`open: ${answer.body}`);
   const { content, encoding } = answer.json() as { content: string; encoding: string };
   return encoding === 'utf-8' ? content : Buffer.from(content, 'base64url').toString();
+}
+
+/** Erases a record of mercy and answers with the height of the entry. */
+export async function eraseRecord(town: Town, record: string): Promise<number> {
+  const token = await town.token('mercy', 'import');
+  const answer = await town.app('mercy').inject({
+    method: 'DELETE',
+    url: `/v1/records/${record}`,
+    headers: { authorization: `Bearer ${token}` },
+    payload: { reason: 'patient-request' },
+  });
+  if (answer.statusCode !== 200) throw new Error(`erase: ${answer.body}`);
+  return town.node('mercy').ledger.tip().height;
 }

@@ -1,0 +1,347 @@
+/**
+ * Headers and payloads among members: serves what this node holds, and fetches what it lacks from the record's holders in
+ * turn. Nothing that comes is trusted: a header is kept under the hash of the ledger, a payload under its CID and
+ * at most as long as the ledger says. What was erased while it came is not kept.
+ */
+import { headerHash } from '../abe/index.ts';
+import type { MemberLink } from '../authority/link.ts';
+import { equalBytes } from '../codec/bytes.ts';
+import { decodeCbor, encodeCbor } from '../codec/cbor.ts';
+import { CodedError, hasCode } from '../codec/errors.ts';
+import { type MemberId, memberId, type RecordId } from '../codec/ids.ts';
+import { type RecordState, STATE } from '../ledger/index.ts';
+import type { HeaderStore, PayloadStore } from '../storage/index.ts';
+import { sourcesOf } from './holders.ts';
+import type { NodeLedger } from './ledger.ts';
+
+/** Records in one request for copies. */
+export const COPIES_BATCH = 64;
+/** Bytes of payload in one answer. */
+const PIECE_BYTES = 4 * 1024 * 1024;
+const HEADER_TIMEOUT_MS = 5_000;
+const PAYLOAD_TIMEOUT_MS = 20_000;
+/** Faults of this node's own stores, which no other source can mend. */
+const OWN_FAULTS = ['storage.full', 'storage.failed', 'storage.closed', 'storage.locked'];
+
+export interface CopiesOptions {
+  readonly member: MemberId;
+  readonly ledger: NodeLedger;
+  readonly link: MemberLink;
+  readonly headers: HeaderStore;
+  readonly payloads: PayloadStore;
+  /** Members that keep each record. */
+  readonly copies: number;
+}
+
+/** A record and what of it this node lacks. */
+interface Lack {
+  readonly id: RecordId;
+  readonly record: RecordState;
+  readonly header: boolean;
+  readonly payload: boolean;
+}
+
+export class Copies {
+  readonly #options: CopiesOptions;
+
+  constructor(options: CopiesOptions) {
+    this.#options = options;
+    const { link, headers, payloads } = options;
+    link.serve('headers', 'header', async (_from, hash) => {
+      const bytes = await headers.get(hash);
+      if (bytes === undefined)
+        throw new CodedError('storage.not_found', 'this node holds no header of that hash');
+      return bytes;
+    });
+    link.serve('headers', 'payload', async (_from, body) => {
+      const { cid, start } = decodePieceRequest(body);
+      const { size } = await payloads.stat(cid);
+      const end = Math.min(size, start + PIECE_BYTES);
+      const bytes = start >= size ? new Uint8Array() : await read(payloads, cid, start, end);
+      return encodeCbor({ size, bytes });
+    });
+    link.serve('headers', 'copies', (_from, body) => this.#answerCopies(decodeCopiesRequest(body)));
+  }
+
+  /** The header in force: the own copy, else the first that a holder gives, checked and kept. */
+  async header(id: RecordId, avoid: ReadonlySet<MemberId> = new Set()): Promise<Uint8Array> {
+    const { headers, link } = this.#options;
+    const record = this.#record(id);
+    const own = await this.#ownHeader(record.headerHash);
+    if (own !== undefined) return own;
+    const bytes = await this.#first(record, avoid, async (from) => {
+      const answer = await link.request(from, 'headers', 'header', record.headerHash, HEADER_TIMEOUT_MS);
+      requireHeader(answer, record, from);
+      return answer;
+    });
+    await headers.put(record.headerHash, bytes);
+    await this.#dropVoid(id);
+    return bytes;
+  }
+
+  /** The payload in force, fetched from a holder if this node lacks it. */
+  async payload(
+    id: RecordId,
+    avoid: ReadonlySet<MemberId> = new Set(),
+  ): Promise<{ size: number; stream: AsyncIterable<Uint8Array> }> {
+    const { payloads, link } = this.#options;
+    const record = this.#record(id);
+    const { cid, bytes } = record;
+    if (cid === null) throw new CodedError('record.no_payload', 'this record has a header only');
+    if (!(await payloads.has(cid))) {
+      await this.#first(record, avoid, async (from) => {
+        const stored = await payloads.put(pieces(link, from, cid, bytes));
+        if (stored.cid !== cid)
+          throw new CodedError('storage.hash_mismatch', `${from} sent a payload with another CID`);
+      });
+    }
+    const { size } = await payloads.stat(cid);
+    return { size, stream: payloads.get(cid) };
+  }
+
+  /** Whether header and payload of a record are here. */
+  async isComplete(record: RecordState): Promise<boolean> {
+    const { headers, payloads } = this.#options;
+    return headers.has(record.headerHash) && (record.cid === null || (await payloads.has(record.cid)));
+  }
+
+  /**
+   * Makes records complete here: in one request to each custodian, and one by one from others where that does not give
+   * everything. Answers those that are complete, and why the first of the others is not. At most `COPIES_BATCH`.
+   */
+  async pull(ids: readonly RecordId[]): Promise<{ complete: RecordId[]; error?: unknown }> {
+    const { ledger, member } = this.#options;
+    const avoid = new Set<MemberId>();
+    const byCustodian = new Map<MemberId, Lack[]>();
+    for (const lack of await this.#lacks(ids)) {
+      const custodian = memberId(lack.record.custodian);
+      byCustodian.set(custodian, [...(byCustodian.get(custodian) ?? []), lack]);
+    }
+    let firstError: unknown;
+    for (const [custodian, lacks] of byCustodian) {
+      if (custodian === member) continue;
+      try {
+        await this.#pullFrom(custodian, lacks);
+      } catch (error) {
+        if (isOwnFault(error)) throw error;
+        firstError ??= error;
+        if (hasCode(error, 'link.unreachable') || hasCode(error, 'link.timeout')) avoid.add(custodian);
+      }
+    }
+    for (const { id, header, payload } of await this.#lacks(ids)) {
+      try {
+        if (header) await this.header(id, avoid);
+        if (payload) await this.payload(id, avoid);
+      } catch (error) {
+        if (isOwnFault(error)) throw error;
+        firstError ??= error;
+      }
+    }
+    const complete: RecordId[] = [];
+    for (const id of ids) {
+      const record = ledger.state(STATE.record(id));
+      await this.#dropVoid(id);
+      if (record !== undefined && !record.erased && (await this.isComplete(record))) complete.push(id);
+    }
+    return complete.length === ids.length ? { complete } : { complete, error: firstError };
+  }
+
+  async #pullFrom(custodian: MemberId, lacks: readonly Lack[]): Promise<void> {
+    const { link, headers, payloads } = this.#options;
+    const wanted = lacks.map(({ record, header, payload }) => [
+      header ? record.headerHash : null,
+      payload ? record.cid : null,
+    ]);
+    const answer = await link.request(custodian, 'headers', 'copies', encodeCbor(wanted), PAYLOAD_TIMEOUT_MS);
+    const given = decodeCopies(custodian, answer, lacks.length);
+    const newHeaders: { hash: Uint8Array; bytes: Uint8Array }[] = [];
+    const newPayloads: { cid: string; bytes: Uint8Array }[] = [];
+    for (const [i, { record, header, payload }] of lacks.entries()) {
+      const { header: headerBytes, payload: payloadBytes } = given[i];
+      if (header && headerBytes !== null) {
+        requireHeader(headerBytes, record, custodian);
+        newHeaders.push({ hash: record.headerHash, bytes: headerBytes });
+      }
+      if (payload && payloadBytes !== null && record.cid !== null && payloadBytes.length === record.bytes)
+        newPayloads.push({ cid: record.cid, bytes: payloadBytes });
+    }
+    // A payload under another CID than the wanted one is met as still lacking; nobody names it, so it is collected.
+    if (newPayloads.length > 0) await payloads.putMany(newPayloads.map(({ bytes }) => bytes));
+    if (newHeaders.length > 0) await headers.putMany(newHeaders);
+  }
+
+  async #lacks(ids: readonly RecordId[]): Promise<Lack[]> {
+    const { ledger, headers, payloads } = this.#options;
+    const lacks: Lack[] = [];
+    for (const id of ids) {
+      const record = ledger.state(STATE.record(id));
+      if (record === undefined || record.erased) continue;
+      const header = !headers.has(record.headerHash);
+      const payload = record.cid !== null && !(await payloads.has(record.cid));
+      if (header || payload) lacks.push({ id, record, header, payload });
+    }
+    return lacks;
+  }
+
+  async #answerCopies(wanted: readonly Wanted[]): Promise<Uint8Array> {
+    const { headers, payloads } = this.#options;
+    let room = PIECE_BYTES;
+    const answers: (Uint8Array | null)[][] = [];
+    for (const { hash, cid } of wanted) {
+      const header = hash === null ? undefined : await headers.get(hash);
+      let payload: Uint8Array | null = null;
+      if (cid !== null && (await payloads.has(cid))) {
+        const { size } = await payloads.stat(cid);
+        // What finds no room is asked for again in pieces.
+        if (size <= room) payload = await read(payloads, cid, 0, size);
+        room -= payload?.length ?? 0;
+      }
+      answers.push([header ?? null, payload]);
+    }
+    return encodeCbor(answers);
+  }
+
+  #record(id: RecordId): RecordState {
+    const record = this.#options.ledger.state(STATE.record(id));
+    if (record === undefined) throw new CodedError('record.unknown', 'no record on the ledger has this id');
+    if (record.erased) throw new CodedError('record.erased', 'the record was erased');
+    return record;
+  }
+
+  /** The own header; a damaged one is removed, so that a good one can take its place. */
+  async #ownHeader(hash: Uint8Array): Promise<Uint8Array | undefined> {
+    const { headers } = this.#options;
+    try {
+      return await headers.get(hash);
+    } catch (error) {
+      if (!hasCode(error, 'storage.corrupt')) throw error;
+      await headers.delete(hash);
+      return undefined;
+    }
+  }
+
+  async #first<T>(
+    record: RecordState,
+    avoid: ReadonlySet<MemberId>,
+    ask: (from: MemberId) => Promise<T>,
+  ): Promise<T> {
+    const { ledger, copies, member } = this.#options;
+    let firstError: unknown;
+    for (const from of sourcesOf(record, ledger.members(), copies, member)) {
+      if (avoid.has(from)) continue;
+      try {
+        return await ask(from);
+      } catch (error) {
+        if (isOwnFault(error)) throw error;
+        firstError ??= error;
+      }
+    }
+    throw (
+      firstError ?? new CodedError('storage.not_found', 'no member that can be reached holds this record')
+    );
+  }
+
+  /** An erasure or policy change that was applied while a header came has found nothing to delete. */
+  async #dropVoid(id: RecordId): Promise<void> {
+    const { ledger, headers } = this.#options;
+    const record = ledger.state(STATE.record(id));
+    if (record === undefined || (!record.erased && record.version === 0)) return;
+    for (const hash of ledger.voidHeaders(id)) if (headers.has(hash)) await headers.delete(hash);
+  }
+}
+
+function isOwnFault(error: unknown): boolean {
+  return OWN_FAULTS.some((code) => hasCode(error, code));
+}
+
+function requireHeader(bytes: Uint8Array, record: RecordState, from: MemberId): void {
+  if (equalBytes(headerHash(bytes), record.headerHash)) return;
+  throw new CodedError('storage.hash_mismatch', `${from} sent a header with another hash`);
+}
+
+/** A payload of `expected` bytes from another member, piece by piece. Throws `link.malformed` on what does not fit. */
+async function* pieces(
+  link: MemberLink,
+  from: MemberId,
+  cid: string,
+  expected: number,
+): AsyncGenerator<Uint8Array> {
+  for (let start = 0; ; ) {
+    const answer = await link.request(
+      from,
+      'headers',
+      'payload',
+      encodeCbor({ cid, start }),
+      PAYLOAD_TIMEOUT_MS,
+    );
+    const { size, bytes } = (decodeCbor(answer, 2 * PIECE_BYTES) ?? {}) as {
+      size?: unknown;
+      bytes?: unknown;
+    };
+    const isNext =
+      size === expected &&
+      bytes instanceof Uint8Array &&
+      (bytes.length > 0 ? start + bytes.length <= expected : start === expected);
+    if (!isNext)
+      throw new CodedError('link.malformed', `${from} sent a piece of a payload that does not fit`);
+    if (bytes.length > 0) yield bytes;
+    start += bytes.length;
+    if (start === expected) return;
+  }
+}
+
+function decodePieceRequest(body: Uint8Array): { cid: string; start: number } {
+  const { cid, start } = (decodeCbor(body, 512) ?? {}) as { cid?: unknown; start?: unknown };
+  if (typeof cid === 'string' && typeof start === 'number' && Number.isSafeInteger(start) && start >= 0) {
+    return { cid, start };
+  }
+  throw new CodedError('link.malformed', 'expected a CID and where to start');
+}
+
+interface Wanted {
+  readonly hash: Uint8Array | null;
+  readonly cid: string | null;
+}
+
+function decodeCopiesRequest(body: Uint8Array): Wanted[] {
+  const value = decodeCbor(body, COPIES_BATCH * 512);
+  const rows = Array.isArray(value) && value.length <= COPIES_BATCH ? (value as unknown[]) : undefined;
+  const wanted = rows?.map((row) => {
+    const [hash, cid] = (Array.isArray(row) && row.length === 2 ? row : []) as readonly unknown[];
+    const isHash = hash === null || (hash instanceof Uint8Array && hash.length === 32);
+    return isHash && (cid === null || typeof cid === 'string') ? { hash, cid } : undefined;
+  });
+  const good = wanted?.filter((one) => one !== undefined);
+  if (good === undefined || good.length !== rows?.length)
+    throw new CodedError('link.malformed', `expected at most ${COPIES_BATCH} pairs of header hash and CID`);
+  return good;
+}
+
+function decodeCopies(
+  from: MemberId,
+  answer: Uint8Array,
+  count: number,
+): { header: Uint8Array | null; payload: Uint8Array | null }[] {
+  const value = decodeCbor(answer, 64 * 1024 * 1024);
+  const rows = Array.isArray(value) && value.length === count ? (value as unknown[]) : [];
+  const given = rows.flatMap((row) => {
+    const [header, payload] = (Array.isArray(row) && row.length === 2 ? row : []) as readonly unknown[];
+    return isBytesOrNull(header) && isBytesOrNull(payload) ? [{ header, payload }] : [];
+  });
+  if (given.length !== count) throw new CodedError('link.malformed', `${from} sent copies of another form`);
+  return given;
+}
+
+function isBytesOrNull(value: unknown): value is Uint8Array | null {
+  return value === null || value instanceof Uint8Array;
+}
+
+async function read(payloads: PayloadStore, cid: string, start: number, end: number): Promise<Uint8Array> {
+  const out = new Uint8Array(end - start);
+  let offset = 0;
+  for await (const chunk of payloads.get(cid, { start, end })) {
+    out.set(chunk, offset);
+    offset += chunk.length;
+  }
+  return out;
+}
