@@ -3,6 +3,7 @@
 import { Command, CommanderError } from 'commander';
 import { API_VERSION } from '../api/version.ts';
 import { abeCommands } from './commands/abe.ts';
+import { checkCommands } from './commands/checks.ts';
 import { consentCommands } from './commands/consents.ts';
 import { importCommand } from './commands/import.ts';
 import { ledgerCommands } from './commands/ledger.ts';
@@ -31,6 +32,7 @@ consentCommands(program);
 ledgerCommands(program);
 abeCommands(program);
 nodeCommands(program);
+checkCommands(program);
 
 // A reader that has seen enough (`| head`) ends the command in peace.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
