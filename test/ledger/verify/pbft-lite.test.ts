@@ -5,27 +5,16 @@ import { concat, equalBytes, fromHex, toHex, u32be, utf8 } from '../../../src/co
 import { sha256 } from '../../../src/codec/hash.ts';
 import { ed25519Signer, verifySignature } from '../../../src/codec/signature.ts';
 import {
-  DEFAULT_TIMING,
   encodeHeader,
   encodeQc,
   genesisChain,
   type Header,
   headerHash,
-  InProcessNetwork,
-  MemoryWal,
-  PbftNode,
   type QuorumCertificate,
-  validatorKey,
   validatorSet,
 } from '../../../src/consensus/index.ts';
 import { decodeLeaf, entryId } from '../../../src/ledger/entries/leaf.ts';
-import {
-  admissionMessage,
-  LedgerEngine,
-  MachineReplay,
-  MemoryStore,
-  STATE,
-} from '../../../src/ledger/index.ts';
+import { admissionMessage, type LedgerEngine, MachineReplay, STATE } from '../../../src/ledger/index.ts';
 import {
   anchorOfGenesis,
   decodeLine,
@@ -43,6 +32,7 @@ import {
   verifyLedger,
   verifyReceipt,
 } from '../../../src/ledger/verify/index.ts';
+import { type Consortium, startConsortium } from '../adversarial/consortium.ts';
 import {
   bytesOf,
   CHAIN_ID,
@@ -50,9 +40,8 @@ import {
   genesisDocument,
   MEMBER_IDS,
   operatorOf,
-  signGenesis,
   subjectOf,
-  TestLedger,
+  type TestLedger,
   validatorOf,
 } from '../support.ts';
 
@@ -200,43 +189,15 @@ describe('certificates', () => {
 });
 
 describe('a consortium of four over pbft-lite', () => {
-  const network = new InProcessNetwork();
-  const members: { engine: LedgerEngine; node: PbftNode }[] = [];
+  let consortium: Consortium;
+  let members: Consortium['members'];
   let lines: string[] = [];
   let genesisLeaf: Uint8Array;
 
   beforeAll(async () => {
-    const document = { ...genesisDocument(), time: Date.now() - 1000 };
-    const genesis = signGenesis(document);
-    for (const member of MEMBER_IDS) {
-      const engine = await LedgerEngine.open({
-        store: new MemoryStore(),
-        genesis,
-        cosign: { member, signer: validatorOf(member) },
-        onListenerError: (error) => {
-          throw error;
-        },
-      });
-      const chainId = fromHex(engine.entryAt(0)?.id ?? '');
-      const key = validatorKey(bytesOf(`validator ${member}`));
-      let draws = 0;
-      const node = new PbftNode({
-        key,
-        genesis: { chainId, time: document.time, validators: keys },
-        application: engine,
-        blocks: engine.blocks,
-        wal: new MemoryWal(),
-        transport: network.endpoint(toHex(key.publicKey)),
-        random: (n) => bytesOf(`${member} ${draws++}`).subarray(0, n),
-        now: () => performance.now(),
-        clock: () => Date.now(),
-        timing: { ...DEFAULT_TIMING, helloMs: 30 },
-      });
-      members.push({ engine, node });
-    }
-    await Promise.all(members.map(({ node }) => node.start()));
-    const writer = await TestLedger.open({ document });
-    writer.time = Date.now();
+    consortium = await startConsortium();
+    members = consortium.members;
+    const { writer } = consortium;
     const [{ engine, node }] = members;
     const submit = (request: Uint8Array) => node.submit(request);
     await submit(writer.request(operatorOf('alder'), 'SubjectPut', enrolment('ada', 'alder')));
@@ -302,8 +263,7 @@ describe('a consortium of four over pbft-lite', () => {
   }
 
   afterAll(async () => {
-    for (const { node } of members) await node.stop();
-    for (const { engine } of members) await engine.close();
+    await consortium.stop();
   });
 
   const verify = (of: readonly string[]) =>
