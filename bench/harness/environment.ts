@@ -24,6 +24,8 @@ export interface Environment {
   readonly memory_mib: number;
   /** Over 1, 5 and 15 minutes, when the run began. Above `cores`: others were using the machine. */
   readonly load_average: readonly number[];
+  /** Share of one hardware thread that a busy loop got when the run began: below 1, others or the host took the rest. */
+  readonly core_share: number;
   /** 4 KiB appended and flushed to the disk that holds the temporary directory. */
   readonly disk_flush: { readonly n: number; readonly p50_ms: number; readonly p95_ms: number };
   /** True when the suites ran with fewer runs and smaller data. */
@@ -40,6 +42,7 @@ export interface SuiteOutcome {
   readonly reason?: string;
 }
 
+const SPIN_MS = 300;
 const FLUSH_BYTES = 4096;
 const FLUSHES = 60;
 
@@ -57,9 +60,20 @@ export function describeEnvironment(root: string, quick: boolean): Omit<Environm
     cores: availableParallelism(),
     memory_mib: Math.round(totalmem() / 2 ** 20),
     load_average: loadavg().map(round),
+    core_share: measureCoreShare(),
     disk_flush: measureFlush(tmpdir()),
     quick,
   };
+}
+
+/** Processor time over the clock's of a loop that never waits. */
+export function measureCoreShare(): number {
+  const before = process.cpuUsage();
+  const begin = performance.now();
+  while (performance.now() - begin < SPIN_MS);
+  const ms = performance.now() - begin;
+  const { user, system } = process.cpuUsage(before);
+  return round(Math.min(1, (user + system) / 1000 / ms));
 }
 
 /** Time to append 4 KiB to a file in `directory` and have it durable (fsync). */

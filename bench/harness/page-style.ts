@@ -30,6 +30,7 @@ summary:hover { color: var(--good); }
 table { width: 100%; border-collapse: collapse; font-size: 14px; margin-top: 10px; }
 th { text-align: left; color: var(--soft); font-weight: 500; border-bottom: 1px solid #cbd2d9; padding: 6px 12px 6px 0; white-space: nowrap; }
 td { border-bottom: 1px solid var(--line); padding: 6px 12px 6px 0; vertical-align: top; }
+td:first-child:not(:has(.badge)) { min-width: 250px; }
 .number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 td.strong { font-weight: 600; }
 td.slower { color: var(--bad); }

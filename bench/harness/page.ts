@@ -56,10 +56,13 @@ function head(environment: Environment, checks: readonly Check[], suites: readon
   return `<header>
 <p class="kicker">Hippocrypt ${escapeHtml(environment.version)} &middot; ${escapeHtml(environment.commit)} &middot; ${when}</p>
 <h1>Benchmarks</h1>
-${checks.length === 0 ? '' : `<p class="verdict"><strong>${met} of ${checks.length}</strong> targets met${environment.quick ? ', in a quick run: smaller data, fewer repetitions' : ''}.</p>`}
+${checks.length === 0 ? '' : `<p class="verdict"><strong>${met} of ${checks.length}</strong> targets met${environment.quick ? ', in a quick run: smaller data, fewer repetitions' : ''}${isBusy(environment) ? ', on a machine that was busy with other work' : ''}.</p>`}
 <nav>${links}</nav>
 </header>`;
 }
+
+/** Others wanted the processor when the run began. */
+const isBusy = ({ load_average, cores }: Environment): boolean => (load_average[0] ?? 0) > cores;
 
 function targets(checks: readonly Check[], plots: readonly Plot[]): string {
   if (checks.length === 0) return '';
@@ -87,8 +90,8 @@ function unitText(unit: string): string {
 }
 
 function machine(environment: Environment, comparison?: Comparison): string {
-  const { cpu, cores, memory_mib, os, arch, node, load_average, disk_flush, suites } = environment;
-  const isBusy = (load_average[0] ?? 0) > cores;
+  const { cpu, cores, memory_mib, os, arch, node, load_average, core_share, disk_flush, suites } =
+    environment;
   const facts: readonly (readonly [string, string])[] = [
     ['Processor', `${cpu}, ${cores} hardware threads, ${arch}`],
     ['Memory', `${formatNumber(Math.round(memory_mib / 102.4) / 10)} GiB`],
@@ -97,6 +100,7 @@ function machine(environment: Environment, comparison?: Comparison): string {
       'Load average',
       `${load_average.map((one) => one.toFixed(2)).join(', ')} over 1, 5, 15 minutes at the start`,
     ],
+    ['A busy loop got', `${Math.round(100 * core_share)} % of a hardware thread`],
     [
       'Disk flush',
       `p50 ${formatNumber(disk_flush.p50_ms)} ms, p95 ${formatNumber(disk_flush.p95_ms)} ms for 4 KiB (n = ${disk_flush.n})`,
@@ -111,7 +115,7 @@ function machine(environment: Environment, comparison?: Comparison): string {
     ),
   ];
   const warnings = [
-    ...(isBusy
+    ...(isBusy(environment)
       ? [
           'The machine was busy with other work when the run began: absolute figures are too high, and ratios vary more than usual.',
         ]

@@ -18,6 +18,7 @@ const environment: Environment = {
   cores: 2,
   memory_mib: 4096,
   load_average: [0.1, 0.1, 0.1],
+  core_share: 0.98,
   disk_flush: { n: 60, p50_ms: 1, p95_ms: 2 },
   quick: false,
   suites: [],

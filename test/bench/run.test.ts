@@ -108,6 +108,8 @@ describe('the environment of a run', () => {
     expect(environment.cores).toBeGreaterThanOrEqual(1);
     expect(environment.memory_mib).toBeGreaterThan(100);
     expect(environment.load_average).toHaveLength(3);
+    expect(environment.core_share).toBeGreaterThan(0);
+    expect(environment.core_share).toBeLessThanOrEqual(1);
     expect(environment.disk_flush.p95_ms).toBeGreaterThanOrEqual(environment.disk_flush.p50_ms);
     expect(environment.commit).toMatch(/^([0-9a-f]{12}(\+changes)?|unknown)$/);
     expect(environment.date).toBe(new Date(environment.date).toISOString());
