@@ -69,7 +69,11 @@ export interface Group {
   /** Equality of public elements. Secrets are compared as bytes in constant time. */
   equalGT(a: GT, b: GT): boolean;
 
-  /** Product of e(p, q) over `pairs` with one final exponentiation; a pair with an identity contributes 1. */
+  /**
+   * Product of e(p, q) over `pairs` with one final exponentiation; a pair with an identity contributes 1. A point
+   * of G2 that was decoded with `curve` and lies outside the subgroup gives a worthless value (mcl) or throws
+   * `abe.element_malformed` (noble): the caller rejects either way.
+   */
   pairingProduct(pairs: readonly (readonly [G1, G2])[]): GT;
 
   /** Builds a fixed-base table for an element that many scalars will be raised on. Changes speed only. */
@@ -82,7 +86,7 @@ export interface Group {
   encodeGT(a: GT): Uint8Array;
   /** These throw `abe.element_malformed`. */
   decodeG1(bytes: Uint8Array, check: PointCheck): G1;
-  /** `curve` only where an equality of bytes checks the point (c1). */
+  /** `curve` only where an equality of bytes checks the point (c1, c2). */
   decodeG2(bytes: Uint8Array, check: PointCheck): G2;
   /** With the membership test (an exponentiation by the order). The identity is accepted: see the callers. */
   decodeGT(bytes: Uint8Array): GT;

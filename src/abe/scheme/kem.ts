@@ -3,8 +3,10 @@
  *
  *   (s, s', v) = XOF(m, context)     w = m xor H1(K)     kek = H2(K, m, core bytes)
  *
- * The opener recomputes s from m and accepts iff c1 = g2^s and K' = E^s. With k3 not the identity this holds
- * iff the used rows are well formed, whatever their number. K is hashed as 576 bytes in our stated order.
+ * The opener recomputes s and s' from m and accepts iff c1 = g2^s, c2_j = g2^(s'_j) and K' = E^s. With k3 not the
+ * identity this holds iff the used rows are well formed, whatever their number. FO-K as written tests that c2_j is
+ * in the subgroup; equality with a power of g2 implies that, costs less with a table, and accepts less.
+ * K is hashed as 576 bytes in our stated order.
  * AES-GCM does not commit to its key, so the wrap carries a commitment to the kek that is compared first.
  */
 
@@ -60,9 +62,10 @@ function xofScalar(m: Uint8Array, context: Uint8Array, index: number): bigint {
   return reduceWide(hmacSha512(m, XOF_LABEL, context, u32be(index)));
 }
 
-/** s alone, which is all that an opener needs. */
-export function deriveS(m: Uint8Array, context: Uint8Array): bigint {
-  return xofScalar(m, context, 0);
+/** The exponents that an opener recomputes: s, then s'_1 .. s'_tau. */
+export function deriveExponents(m: Uint8Array, context: Uint8Array, tau: number): [bigint, ...bigint[]] {
+  const sPrime = Array.from({ length: tau }, (_, j) => xofScalar(m, context, 1 + j));
+  return [xofScalar(m, context, 0), ...sPrime];
 }
 
 /** All of (s, s'_1 .. s'_tau, v_1 .. v_(columns-1)), in this order of indices. */
@@ -72,9 +75,9 @@ export function deriveRandomness(
   tau: number,
   columns: number,
 ): Randomness {
-  const scalars = (from: number, count: number): bigint[] =>
-    Array.from({ length: count }, (_, i) => xofScalar(m, context, from + i));
-  return { s: deriveS(m, context), sPrime: scalars(1, tau), v: scalars(1 + tau, columns - 1) };
+  const [s, ...sPrime] = deriveExponents(m, context, tau);
+  const v = Array.from({ length: columns - 1 }, (_, i) => xofScalar(m, context, 1 + tau + i));
+  return { s, sPrime, v };
 }
 
 /** m xor H1(K); its own inverse. */

@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, test } from 'vitest';
-import { type G1, GROUP_ORDER, type Group, openGroup } from '../../../src/abe/index.ts';
+import { type G1, type G2, GROUP_ORDER, type Group, openGroup } from '../../../src/abe/index.ts';
 import { concat, fromHex, toHex } from '../../../src/codec/bytes.ts';
 
 const malformed = expect.objectContaining({ code: 'abe.element_malformed' });
@@ -64,6 +64,35 @@ describe.each(['mcl', 'noble'] as const)('points from outside under %s', (backen
     const pair = (a: G1): string => toHex(group.encodeGT(group.pairingProduct([[a, group.g2]])));
     expect(pair(group.sumG1([p, t]))).toBe(pair(p));
     expect(pair(group.sumG1([t]))).toBe(toHex(group.encodeGT(group.powGT(group.gt, 0n))));
+  });
+
+  test('a point of small order on the twist gives a worthless value in a pairing or a typed error', async () => {
+    // Noble does not even encode such a point.
+    const mcl = await openGroup('mcl');
+    // The cofactor of G2 is divisible by 13^2 (and by 23^2, 2713, ...).
+    const cofactor =
+      0x5d543a95414e7f1091d50792876a202cd91de4547085abaa68a205b2e5a7ddfa628f1cb4d9e82ef21537e293a6691ae1616ec6e786f0c70cf1c38e31c7238e5n;
+    expect(cofactor % 169n).toBe(0n);
+    const multiple = (start: G2, k: bigint): G2 => {
+      let t = start;
+      for (let bit = k.toString(2).length - 2; bit >= 0; bit--) {
+        t = mcl.sumG2([t, t, ...(((k >> BigInt(bit)) & 1n) === 1n ? [start] : [])]);
+      }
+      return t;
+    };
+    const start = mcl.decodeG2(stray(mcl, 'G2'), 'curve');
+    const small = multiple(start, (GROUP_ORDER * cofactor) / 169n);
+    expect(mcl.isIdentityG2(small)).toBe(false);
+    expect(mcl.isIdentityG2(multiple(small, 169n))).toBe(true);
+    const encoded = mcl.encodeG2(small);
+    expect(() => group.decodeG2(encoded, 'subgroup')).toThrow(malformed);
+    const pair = () =>
+      group.pairingProduct([
+        [group.g1, group.decodeG2(encoded, 'curve')],
+        [group.g1, group.g2],
+      ]);
+    if (backend === 'noble') expect(pair).toThrow(malformed);
+    else expect(group.encodeGT(pair()).length).toBe(576);
   });
 
   test('non-canonical encodings are refused', () => {

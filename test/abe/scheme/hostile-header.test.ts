@@ -1,16 +1,22 @@
 import fc from 'fast-check';
 import { beforeAll, describe, expect, test } from 'vitest';
 import {
+  combineKey,
   type DecryptionKey,
+  decodeAuthorityKeys,
   decodeHeader,
   decodePolicy,
+  encodeAuthorityKeys,
   encodePolicy,
   type G1,
   type Group,
+  gateLeaf,
   HEADER_BYTES_MAX,
   type Header,
   heldLeaves,
   inspectHeader,
+  openGroup,
+  openHeader,
   parsePolicy,
   reconstruct,
   type SealOptions,
@@ -32,9 +38,8 @@ import {
 } from '../../../src/abe/internal.ts';
 import { concat, toHex } from '../../../src/codec/bytes.ts';
 import { CodedError } from '../../../src/codec/errors.ts';
-import { type Consortium, consortium, id, REGISTRY, seeded } from '../fixtures.ts';
-
-import { type Desk, dataKey, expected, openDesk, POLICY, recordId } from './desk.ts';
+import { type Consortium, consortium, id, issueRing, REGISTRY, seeded } from '../fixtures.ts';
+import { type Desk, dataKey, expected, leavesOf, openDesk, POLICY, recordId } from './desk.ts';
 
 const rejected = expect.objectContaining({
   code: 'abe.header_rejected',
@@ -186,9 +191,10 @@ describe('a hostile header', () => {
     };
     const compiled = compileHeader(POLICY, REGISTRY, context);
     /** A header made by a sealer that changes shares as it likes but follows every rule that FO-K sees. */
-    const dishonest = (change: (lambda: bigint, row: number) => bigint): Uint8Array => {
+    const dishonest = (change: (lambda: bigint, row: number) => bigint, sPrime?: bigint): Uint8Array => {
       const m = id('dishonest m');
-      const randomness = deriveRandomness(m, contextHash(context), compiled.tau, compiled.columns);
+      const derived = deriveRandomness(m, contextHash(context), compiled.tau, compiled.columns);
+      const randomness = sPrime === undefined ? derived : { ...derived, sPrime: [sPrime] };
       const fake = {
         ...compiled,
         rows: compiled.rows.map((row, i) => ({
@@ -210,6 +216,8 @@ describe('a hostile header', () => {
     };
     const honest = dishonest((lambda) => lambda);
     expect(open(honest, doctor, 'full')).toEqual(dataKey);
+    // An s prime of the sealer's own, with rows that fit it: c2 is not what m says.
+    expect(() => open(dishonest((lambda) => lambda, 77n))).toThrow(rejected);
     // An unused branch (nurse, row 3) made unreadable.
     const branch = dishonest((_, i) => (i === 3 ? 5n : 0n));
     expect(open(branch)).toEqual(dataKey);
@@ -248,7 +256,7 @@ describe('a hostile header', () => {
     expect(() => inspectHeader(new Uint8Array(3))).toThrow(malformed);
   });
 
-  test('with a point that is no point, or c2 outside the subgroup, is refused like any other failure', () => {
+  test('with a point that is no point, or c2 outside the subgroup, is refused like any other failure by both backends', async () => {
     const core = decodeHeader(sealHeader(options()));
     const recode = (change: Partial<Header>) =>
       encodeHeader(encodeCore({ ...core, ...change }), core.commitment, core.wrapped);
@@ -266,9 +274,18 @@ describe('a hostile header', () => {
     });
     if (stray === undefined) throw new Error('no point of the twist among the first x');
     expect(() => group.decodeG2(stray, 'subgroup')).toThrow();
+    const noble = await openGroup('noble');
+    const keys = decodeAuthorityKeys(noble, encodeAuthorityKeys(group, all.keys));
+    const ring = issueRing(all, [...leavesOf('st-mary/role:nurse'), gateLeaf(recordId, 1)]);
+    const { key } = combineKey({ group: noble, keys, ring, random: seeded('check'), check: 'none' });
+    const openNoble = (header: Uint8Array) =>
+      openHeader({ group: noble, mpk: keys.mpk, key, header, registry: REGISTRY, expected });
+    expect(openNoble(recode({}))).toEqual(dataKey);
     for (const bytes of [infinity, stray, new Uint8Array(96), core.c2.map((byte) => byte ^ 255)]) {
-      expect(() => open(recode({ c2: bytes }))).toThrow(rejected);
-      expect(() => open(recode({ c1: bytes }))).toThrow(rejected);
+      for (const change of [{ c1: bytes }, { c2: bytes }]) {
+        expect(() => open(recode(change))).toThrow(rejected);
+        expect(() => openNoble(recode(change))).toThrow(rejected);
+      }
     }
     const rows = core.c3.slice();
     rows.set(infinity.subarray(0, 48), 0);
