@@ -41,8 +41,10 @@ export type ExecutionResult =
   | {
       readonly ok: false;
       readonly reason: string;
-      /** Index of a request that makes the batch impossible; the leader drops it and tries again. */
-      readonly offending?: number;
+      /** Indexes of requests that no block could hold on top of the ones before them; the leader drops them and tries again. */
+      readonly offending?: readonly number[];
+      /** Only so many from the front fit in one block; the leader leaves the others for the next. */
+      readonly fits?: number;
     };
 
 /** A block with its quorum certificate, ready to be applied. */

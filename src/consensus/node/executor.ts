@@ -93,22 +93,31 @@ export class Executor {
 
   /** Executes the requests on the tip and makes the header; names what to drop when that is impossible. */
   build(effect: Build, chain: Chain): Promise<Built> {
-    return this.#exclusive(async () => {
-      const { height, proposer, time } = effect;
-      const batchBytes = encodeBatch(effect.requests.map((request) => request.bytes));
-      const digest = batchHash(batchBytes);
-      const result = await this.#application.execute(
-        { height, time, proposer, batchHash: digest },
-        effect.requests.map((request) => request.bytes),
-      );
-      if (!result.ok) {
-        const offending = result.offending === undefined ? undefined : effect.requests[result.offending];
-        return { drop: offending === undefined ? effect.requests.map(({ id }) => id) : [offending.id] };
+    return this.#exclusive(() => this.#build(effect, chain));
+  }
+
+  async #build(effect: Build, chain: Chain): Promise<Built> {
+    const { height, proposer, time } = effect;
+    const batchBytes = encodeBatch(effect.requests.map((request) => request.bytes));
+    const digest = batchHash(batchBytes);
+    const result = await this.#application.execute(
+      { height, time, proposer, batchHash: digest },
+      effect.requests.map((request) => request.bytes),
+    );
+    if (!result.ok) {
+      const { fits, offending } = result;
+      // A full block is no fault of what does not fit: that stays in the pool.
+      const tried = effect.requests.slice(0, fits);
+      if (offending === undefined && tried.length > 0 && tried.length < effect.requests.length) {
+        return this.#build({ ...effect, requests: tried }, chain);
       }
-      const proposal = proposalOf(effect, chain, batchBytes, result);
-      this.#remember(proposal.hash, result);
-      return { proposal };
-    });
+      return {
+        drop: effect.requests.flatMap(({ id }, i) => ((offending?.includes(i) ?? true) ? [id] : [])),
+      };
+    }
+    const proposal = proposalOf(effect, chain, batchBytes, result);
+    this.#remember(proposal.hash, result);
+    return { proposal };
   }
 
   /** Examines a proposal as strictly as its mode asks, then executes it and compares roots. */

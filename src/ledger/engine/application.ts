@@ -46,8 +46,10 @@ export type ExecutionResult =
       readonly ok: false;
       /** A stable code. */
       readonly reason: string;
-      /** Index of the request that makes the batch impossible. */
-      readonly offending?: number;
+      /** Indexes of requests that the rules refuse after the ones before them. */
+      readonly offending?: readonly number[];
+      /** Only so many requests from the front fit in one block. */
+      readonly fits?: number;
     };
 
 /** The fields of a header that the ledger compares or keeps. Hashes are hexadecimal. */

@@ -359,7 +359,7 @@ export class LedgerEngine {
     height: number,
     time: number,
     batch: readonly Uint8Array[],
-  ): Executed | { readonly ok: false; readonly reason: string; readonly offending?: number } {
+  ): Executed | Exclude<ExecutionResult, { ok: true }> {
     const problem = batchProblem(batch);
     if (problem !== undefined) return { ok: false, reason: problem };
     const requests: ParsedRequest[] = [];
@@ -368,17 +368,23 @@ export class LedgerEngine {
         requests.push(this.#admission.parse(bytes));
       } catch (error) {
         if (!(error instanceof CodedError)) throw error;
-        return { ok: false, reason: error.code, offending };
+        return { ok: false, reason: error.code, offending: [offending] };
       }
     }
     const base = this.#base();
     const outcome = runBlock(base, height, time, requests);
-    const offending = outcome.outcomes.findIndex(({ ok }) => !ok);
-    const refused = outcome.outcomes[offending];
-    if (refused?.ok === false) {
-      this.#admission.refuse(requests[offending], refused);
-      return { ok: false, reason: refused.code, offending };
+    const offending: number[] = [];
+    for (const [i, refused] of outcome.outcomes.entries()) {
+      if (refused.ok) continue;
+      // What does not fit is refused nothing: it goes into a later block.
+      if (refused.code === 'block.too_costly') {
+        return { ok: false, reason: refused.code, fits: i, ...(offending.length > 0 && { offending }) };
+      }
+      this.#admission.refuse(requests[i], refused);
+      offending.push(i);
     }
+    const [first] = offending.flatMap((i) => outcome.outcomes[i]);
+    if (first?.ok === false) return { ok: false, reason: first.code, offending };
     return { ok: true, execution: settleBlock(base, time, outcome, requests), requests };
   }
 

@@ -176,7 +176,7 @@ describe('execution', () => {
     expect(await ledger.engine.execute(context, batch)).toEqual({
       ok: false,
       reason: 'record.unknown',
-      offending: 1,
+      offending: [1],
     });
     expect(ledger.engine.head).toEqual(before);
     expect((await ledger.engine.execute({ ...context, batchHash: 'b' }, batch.slice(0, 1))).ok).toBe(true);

@@ -382,7 +382,7 @@ describe('the envelope', () => {
     expect(await ledger.engine.execute({ ...context, batchHash: 'three' }, [one, two, three])).toEqual({
       ok: false,
       reason: 'block.too_costly',
-      offending: 2,
+      fits: 2,
     });
   });
 });
