@@ -59,8 +59,12 @@ function pairingProduct(pairs: readonly (readonly [G1, G2])[]): NobleGT {
     const left = p1(a);
     const right = p2(b);
     if (left.is0() || right.is0()) continue;
-    // Noble's line computation throws an untyped error for such a point; its answer is cached by noble.
-    if (!right.isTorsionFree()) refuseElement('a point of G2');
+    // Noble's line computation throws an untyped error for a point outside the subgroup; it remembers the answer.
+    try {
+      right.assertValidity();
+    } catch (cause) {
+      refuseElement('a point of G2', cause);
+    }
     const { x, y } = left.toAffine();
     lines.push([bls12_381.utils.calcPairingPrecomputes(right), x, y] satisfies Parameters<
       typeof bls12_381.millerLoopBatch
