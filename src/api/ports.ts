@@ -274,6 +274,9 @@ export interface Services {
   /** The default policy map, as documented in docs/default-policies.md. */
   defaultPolicies(): Record<string, unknown>;
 
-  /** Health of each part, for readyz and status; no secrets. */
+  /** Whether this node votes, holds its share and serves its index. */
+  ready(): boolean;
+
+  /** Health of each part; no secrets. Asks the other members for their tips. */
   status(): Promise<{ readonly ready: boolean; readonly parts: Readonly<Record<string, unknown>> }>;
 }

@@ -39,15 +39,19 @@ import {
   type VerifiedSignatures,
 } from '../ledger/index.ts';
 import {
+  type BackupSummary,
   type Environment,
   type HeaderStore,
   type Keystore,
   openEnvironment,
   openHeaderStore,
   type PayloadStore,
+  type Repository,
+  restoredMark,
 } from '../storage/index.ts';
 import { Accounts } from './accounts.ts';
 import { Agent } from './agent.ts';
+import { type BackupPlan, BackupSchedule, backupLive } from './backup.ts';
 import { Copies } from './copies.ts';
 import { Custody } from './custody.ts';
 import { Erasure } from './erasure.ts';
@@ -59,6 +63,7 @@ import { NodeLedger } from './ledger.ts';
 import { Parts } from './parts.ts';
 import { openPayloads, type PayloadsChoice } from './payloads.ts';
 import { Records } from './records.ts';
+import { catchUp, clearMarkWhenVoting, serveTip } from './rejoin.ts';
 import { Replicas } from './replicas.ts';
 import { Replication, STORED_TABLE } from './replication.ts';
 import { SearchService } from './search-service.ts';
@@ -111,10 +116,9 @@ export interface MemberOptions {
   readonly payloads?: PayloadsChoice;
   /** Members that keep each record, its custodian among them; the same at every member. */
   readonly copies?: number;
+  readonly backup?: BackupPlan;
   /** Whether strangers may fetch ciphertext from the trustless gateway; others need a session. */
   readonly publicIpfs?: boolean;
-  /** True after a restore from backup. */
-  readonly restored?: boolean;
 }
 
 /** A running node. */
@@ -140,6 +144,7 @@ export class MemberNode {
   readonly headers: HeaderStore;
   readonly options: MemberOptions;
   indexes: IndexService | undefined;
+  backups: BackupSchedule | undefined;
   app: FastifyInstance | undefined;
   readonly #environments: readonly Environment[];
   readonly #stops: (() => void | Promise<void>)[] = [];
@@ -203,6 +208,7 @@ export class MemberNode {
       segments: (custodian) => this.segments(custodian),
       onError: (event, error) => this.#logError(event, error),
     });
+    serveTip(link, ledger, options.clock);
     const factor = options.copies ?? COPIES_DEFAULT;
     this.copies = new Copies({
       member: id,
@@ -325,7 +331,7 @@ export class MemberNode {
       random,
       now: () => performance.now(),
       clock: options.clock,
-      ...(options.restored === undefined ? {} : { restored: options.restored }),
+      restored: (await restoredMark(dir)) !== undefined,
       ...(options.verificationCache === undefined ? {} : { verificationCache: options.verificationCache }),
       onEvent: (event) => {
         if (event.type !== 'decided') log.event(`consensus.${event.type}`, eventFields({ ...event }));
@@ -354,7 +360,13 @@ export class MemberNode {
 
   /** Loads the share and the index keys that the keystore holds, and begins to follow the ledger. */
   async startRoles(): Promise<void> {
-    const { keystore, random, link } = this.options;
+    const { keystore, random, link, dir, clock, log } = this.options;
+    if ((await restoredMark(dir)) !== undefined) {
+      log.event('node.restored', { height: this.ledger.tip().height });
+      await catchUp(this.ledger, link);
+      this.#stops.push(clearMarkWhenVoting(dir, this.consensus, log));
+    }
+    await this.replicas.ownIndex();
     const epoch = this.ledger.shareEpoch();
     const share = epoch === null ? undefined : await keystore.get(`share/${epoch}`);
     if (share !== undefined) this.authority.useShare(share);
@@ -390,11 +402,28 @@ export class MemberNode {
     this.#stops.push(
       await startHousekeeping({
         records: this.records,
-        clock: this.options.clock,
-        log: this.options.log,
+        clock,
+        log,
         onError: (event, error) => this.#logError(event, error),
       }),
     );
+    const { backup: plan } = this.options;
+    if (plan === undefined) return;
+    this.backups = new BackupSchedule(
+      plan,
+      (repository) => this.backup(repository),
+      clock,
+      (name, fields) => log.event(name, fields),
+    );
+    this.#stops.push(this.backups.start());
+  }
+
+  /** Backs this node up while it runs. */
+  backup(repository: Repository): Promise<BackupSummary> {
+    const [ledger, node] = this.#environments;
+    const { dir, keystore, clock } = this.options;
+    const { headers, payloads } = this;
+    return backupLive({ dir, ledger, node, keystore, headers, payloads }, repository, clock());
   }
 
   indexService(): IndexService {

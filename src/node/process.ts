@@ -11,6 +11,7 @@ import { CodedError } from '../codec/errors.ts';
 import { memberId } from '../codec/ids.ts';
 import { decodeGenesis } from '../ledger/index.ts';
 import { type Keystore, openKeystore, type Unlock } from '../storage/index.ts';
+import { KEEP_DAYS } from './backup.ts';
 import { SECRETS, secretOf } from './identity.ts';
 import { type Address, tlsLinks } from './link/tls.ts';
 import { MemberNode, type NodeLog } from './member.ts';
@@ -39,6 +40,15 @@ export const NodeConfigSchema = z.strictObject({
   threads: z.number().int().min(1).max(64).optional(),
   /** What keeps the payloads: the embedded store, or a Kubo daemon of this member's own. */
   payloads: PayloadsSchema.optional(),
+  /** Encrypted, incremental backups while the node runs; `keyFile` opens the repository `to`. */
+  backup: z
+    .strictObject({
+      to: z.string(),
+      keyFile: z.string(),
+      everyMinutes: z.number().int().min(1).max(100_000),
+      keepDays: z.number().int().min(1).max(3_650).default(KEEP_DAYS),
+    })
+    .optional(),
   /** Members that keep each record, its custodian among them; the same at every member. */
   copies: z.number().int().min(1).max(64).optional(),
   /** Who may fetch ciphertext from `/ipfs`: those with a session (default), or everybody. */
@@ -74,7 +84,7 @@ export async function readNodeConfig(path: string): Promise<NodeConfig> {
   }
   const base = dirname(resolve(path));
   const at = (one: string): string => (isAbsolute(one) ? one : join(base, one));
-  const { unlock, admin, payloads } = parsed.data;
+  const { unlock, admin, payloads, backup } = parsed.data;
   return {
     ...parsed.data,
     dir: at(parsed.data.dir),
@@ -82,6 +92,9 @@ export async function readNodeConfig(path: string): Promise<NodeConfig> {
     unlock:
       'keyFile' in unlock ? { keyFile: at(unlock.keyFile) } : { passphraseFile: at(unlock.passphraseFile) },
     ...(admin === undefined ? {} : { admin: { ...admin, passwordFile: at(admin.passwordFile) } }),
+    ...(backup === undefined
+      ? {}
+      : { backup: { ...backup, to: at(backup.to), keyFile: at(backup.keyFile) } }),
     ...(payloads?.kind === 'kubo' && payloads.authFile !== undefined
       ? { payloads: { ...payloads, authFile: at(payloads.authFile) } }
       : {}),
@@ -126,6 +139,7 @@ export async function startMember(config: NodeConfig, log: NodeLog): Promise<Run
     clock: Date.now,
     log,
     ...(config.payloads === undefined ? {} : { payloads: config.payloads }),
+    ...(config.backup === undefined ? {} : { backup: config.backup }),
     ...(config.copies === undefined ? {} : { copies: config.copies }),
     ...(config.ipfs === 'public' ? { publicIpfs: true } : {}),
   });

@@ -115,7 +115,7 @@ export class Replicas {
 
   async #sync(custodian: MemberId, retryMs: number): Promise<void> {
     try {
-      await this.#fetchIndex(custodian);
+      await this.#fetchIndex(custodian, custodian);
     } catch (error) {
       if (this.#closed) return;
       // The custodian's own manifest may be a block ahead of or behind this node's ledger: told only if it lasts.
@@ -132,14 +132,39 @@ export class Replicas {
     }
   }
 
-  async #fetchIndex(custodian: MemberId): Promise<void> {
+  /**
+   * Makes this member's own index complete as the ledger names it: what a restored node lacks, others have copies of. Asks
+   * nobody when everything is here. Throws what the last member asked threw.
+   */
+  async ownIndex(): Promise<void> {
+    const { ledger, member, store, segments } = this.#options;
+    const index = ledger.state(STATE.index(member));
+    const held = index === undefined ? undefined : store.get(MANIFESTS, index.manifestHash);
+    if (index === undefined) return;
+    if (held !== undefined) {
+      const present = new Set(await (await segments(member)).names());
+      if (decodeManifest(held).segments.every((meta) => present.has(segmentName(meta)))) return;
+    }
+    let lastError: unknown;
+    for (const from of ledger.members()) {
+      if (from === member) continue;
+      try {
+        return await this.#fetchIndex(member, from);
+      } catch (error) {
+        lastError = error;
+      }
+    }
+    throw lastError;
+  }
+
+  async #fetchIndex(custodian: MemberId, from: MemberId): Promise<void> {
     const { ledger, link, store, segments } = this.#options;
     const index = ledger.state(STATE.index(custodian));
     if (index === undefined) return;
     const current = store.get(MANIFESTS, currentKey(custodian));
     const held = current === undefined ? undefined : store.get(MANIFESTS, current);
-    if (held !== undefined && decodeManifest(held).seq >= index.seq) return;
-    const bytes = await link.request(custodian, 'headers', 'manifest', utf8(custodian), FETCH_TIMEOUT_MS);
+    if (from === custodian && held !== undefined && decodeManifest(held).seq >= index.seq) return;
+    const bytes = await link.request(from, 'headers', 'manifest', utf8(custodian), FETCH_TIMEOUT_MS);
     // The custodian may have committed the next one already; then that one is met by its own entry.
     const records = ledger.state(STATE.counter(custodian)) ?? 0;
     const manifest: Manifest = decodeManifest(bytes, { hash: index.manifestHash, records });
@@ -149,7 +174,7 @@ export class Replicas {
       const name = segmentName(meta);
       if (present.has(name)) continue;
       const file = await link.request(
-        custodian,
+        from,
         'headers',
         'segment',
         utf8(`${custodian}/${name}`),

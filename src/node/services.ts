@@ -6,13 +6,16 @@ import { CodedError } from '../codec/errors.ts';
 import type { EntryId, RecordId, SubjectId } from '../codec/ids.ts';
 import { DEFAULT_POLICIES, DEFAULT_SEARCH_POLICY, toBalpAuditEvents } from '../fhir/index.ts';
 import { hasRight, type Purpose, STATE } from '../ledger/index.ts';
-import { handleIpfsRequest } from '../storage/index.ts';
+import { fileSystemProbe, handleIpfsRequest, restoredMark, SPACE_RESERVE_BYTES } from '../storage/index.ts';
 import { auditView } from './audit.ts';
 import { importDocument } from './import-service.ts';
 import type { MemberNode } from './member.ts';
+import { type PeerTip, peerTips } from './rejoin.ts';
 
 /** Printed policies remembered; a consortium uses few distinct ones. */
 const POLICY_TEXTS_MAX = 4096;
+/** The other members are asked for their tips at most so often, however often the status is. */
+const TIPS_MS = 5_000;
 
 export function servicesOf(node: MemberNode): Services {
   const policyTexts = new Map<string, string>();
@@ -26,6 +29,14 @@ export function servicesOf(node: MemberNode): Services {
     return text;
   };
   const { ledger, accounts, subjects, records, search, replicas, parts } = node;
+  let asked: { readonly at: number; readonly tips: Promise<PeerTip[]> } | undefined;
+  const tips = (): Promise<PeerTip[]> => {
+    const { clock, link } = node.options;
+    const now = performance.now();
+    if (asked === undefined || now - asked.at > TIPS_MS)
+      asked = { at: now, tips: peerTips(ledger, link, clock) };
+    return asked.tips;
+  };
   return {
     member: node.id,
     chainId: ledger.chainId,
@@ -96,13 +107,12 @@ export function servicesOf(node: MemberNode): Services {
     policyText,
     defaultPolicies: () => ({ records: DEFAULT_POLICIES, search: DEFAULT_SEARCH_POLICY }),
     importBundle: (by, body) => importDocument({ member: node.id, records, subjects }, by, body),
+    ready: () => isReady(node),
     status: async () => {
       const consensus = node.consensus.status();
       const checkpoint = node.engine.checkpoint()?.checkpoint;
-      const ready =
-        !consensus.halted && consensus.voting && node.authority.ready && node.indexes !== undefined;
       return {
-        ready,
+        ready: isReady(node),
         parts: {
           consensus: { ...consensus },
           ledger: { ...ledger.tip(), checkpointHeight: checkpoint?.height ?? null },
@@ -112,11 +122,21 @@ export function servicesOf(node: MemberNode): Services {
             covered: ledger.state(STATE.index(node.id))?.covered ?? 0,
           },
           storage: storageStatus(node),
+          disk: { freeBytes: fileSystemProbe(node.options.dir)(), reserveBytes: SPACE_RESERVE_BYTES },
+          backup: node.backups?.status() ?? null,
+          restored: (await restoredMark(node.options.dir)) !== undefined,
+          clock: node.options.clock(),
+          peers: await tips(),
           workers: { threads: node.options.pool.threads },
         },
       };
     },
   };
+}
+
+function isReady(node: MemberNode): boolean {
+  const { halted, voting } = node.consensus.status();
+  return !halted && voting && node.authority.ready && node.indexes !== undefined;
 }
 
 function storageStatus(node: MemberNode): ReturnType<Services['storage']> {

@@ -33,7 +33,7 @@ export function operationRoutes(scope: FastifyInstance, services: Services): voi
       },
     },
     async (_request, reply) => {
-      const { ready } = await services.status();
+      const ready = services.ready();
       return reply.code(ready ? 200 : 503).send({ ready });
     },
   );
