@@ -96,6 +96,8 @@ export interface Application {
   commit(block: DecidedBlock): Promise<{ readonly cosignature?: Uint8Array }>;
   /** A peer's cosignature of `height` arrived, not yet checked. `from` is the peer's validator key in hexadecimal. */
   onCosignature(from: string, height: number, cosignature: Uint8Array): void;
+  /** This node's cosignature of its tip, for peers that link up: theirs of the same height may have been lost with a restart. */
+  tipCosignature?(): { readonly height: number; readonly bytes: Uint8Array } | undefined;
   /** Two conflicting signed messages of one validator, ready to be carried by an evidence request. */
   onEvidence?(evidence: Uint8Array): void;
   /** The last durably applied block, or undefined before block 1. */

@@ -45,6 +45,8 @@ import { RecordBook } from './record-book.ts';
 
 /** How long a request waits for a block that another gateway has seen already. */
 const LAG_MS_MAX = 1_500;
+/** How long a proof waits for the cosignatures of the newest block. */
+const COSIGNED_MS_MAX = 10_000;
 /** Refusals that a lagging node gives although the consortium would not. */
 const LAG_CODES: ReadonlySet<string> = new Set([
   'attribute.not_held',
@@ -113,8 +115,14 @@ export class NodeLedger implements LedgerReads, AuthorityLedger {
   async getWithProof(
     key: string,
   ): Promise<{ value: Uint8Array | null; proof: Uint8Array; checkpoint: string }> {
-    const { value, proof, checkpoint } = await this.#engine.getWithProof(key, AbortSignal.timeout(10_000));
-    return { value, proof: encodeStateProof(proof), checkpoint };
+    const wait = AbortSignal.timeout(COSIGNED_MS_MAX);
+    try {
+      const { value, proof, checkpoint } = await this.#engine.getWithProof(key, wait);
+      return { value, proof: encodeStateProof(proof), checkpoint };
+    } catch (error) {
+      if (!wait.aborted) throw error;
+      throw new CodedError('ledger.behind', 'no quorum has cosigned the newest state yet: try again shortly');
+    }
   }
 
   tip(): { height: number; timeMs: number; size: number } {

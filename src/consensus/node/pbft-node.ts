@@ -172,7 +172,11 @@ export class PbftNode {
     });
     await transport.start({
       onMessage: (from, bytes) => this.#onBytes(from, bytes),
-      onConnected: (peer) => this.#feed({ t: 'connected', peer }),
+      onConnected: (peer) => {
+        const cosignature = application.tipCosignature?.();
+        if (cosignature !== undefined) this.#send(peer, { type: 'cosign', ...cosignature });
+        this.#feed({ t: 'connected', peer });
+      },
     });
     this.#feed();
   }

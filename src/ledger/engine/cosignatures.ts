@@ -43,6 +43,7 @@ export class Cosignatures {
   /** Lines of heights not applied yet: by height, then by peer. */
   readonly #early = new Map<number, Map<string, string>>();
   #applied = 0;
+  #own: { readonly height: number; readonly bytes: Uint8Array } | undefined;
 
   constructor(
     self: { readonly member: string; readonly signer: Signer } | undefined,
@@ -61,9 +62,15 @@ export class Cosignatures {
     this.#applied = checkpoint.height;
     const own = this.#ownLine(collecting);
     if (own !== undefined) this.#add(collecting, own);
+    this.#own = own === undefined ? undefined : { height: checkpoint.height, bytes: utf8(own) };
     for (const line of this.#early.get(checkpoint.height)?.values() ?? []) this.#add(collecting, line);
     for (const height of this.#early.keys()) if (height <= checkpoint.height) this.#early.delete(height);
-    return own === undefined ? undefined : utf8(own);
+    return this.#own?.bytes;
+  }
+
+  /** This node's cosignature of the last applied block; undefined before one and for a node without a key in its set. */
+  get own(): { readonly height: number; readonly bytes: Uint8Array } | undefined {
+    return this.#own;
   }
 
   /** A peer's cosignature line. `from` only bounds what one peer may have waiting; the line proves itself. */

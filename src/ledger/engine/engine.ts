@@ -190,6 +190,11 @@ export class LedgerEngine {
     return cosignature === undefined ? {} : { cosignature };
   }
 
+  /** This node's cosignature of its tip; undefined before the first block. */
+  tipCosignature(): { readonly height: number; readonly bytes: Uint8Array } | undefined {
+    return this.#cosignatures.own;
+  }
+
   /** A peer's cosignature, not yet checked. */
   onCosignature(from: string, height: number, cosignature: Uint8Array): void {
     let line: string;

@@ -223,6 +223,24 @@ describe('four members', () => {
     expect(consortium.members[3].engine.head.logRoot).toEqual(members[0].engine.head.logRoot);
   });
 
+  it('a consortium that starts again proves its state at once, without another block', async () => {
+    consortium = await Consortium.start();
+    await consortium.members[0].node.submit(consortium.request(ALDER, 'Stored', { cids: [CID] }));
+    await consortium.level();
+    const before = [...consortium.members];
+    for (const { node, engine } of before) {
+      await node.stop();
+      await engine.close();
+    }
+    for (const [i, { store, wal }] of before.entries()) await consortium.open(i, store, wal);
+    for (const { node } of consortium.members) await node.start();
+    for (const { engine } of consortium.members) {
+      const proven = await engine.getWithProof('members', AbortSignal.timeout(20_000));
+      expect(proven.value).not.toBeNull();
+      expect(engine.head.size).toBe(2);
+    }
+  });
+
   it('the export of one verifies offline, every root recomputed', async () => {
     consortium = await Consortium.start();
     const { members } = consortium;
