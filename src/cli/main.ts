@@ -3,8 +3,10 @@
 import { Command, CommanderError } from 'commander';
 import { API_VERSION } from '../api/version.ts';
 import { abeCommands } from './commands/abe.ts';
+import { backupCommands } from './commands/backup.ts';
 import { checkCommands } from './commands/checks.ts';
 import { consentCommands } from './commands/consents.ts';
+import { doctorCommand } from './commands/doctor.ts';
 import { importCommand } from './commands/import.ts';
 import { ledgerCommands } from './commands/ledger.ts';
 import { nodeCommands } from './commands/node.ts';
@@ -32,6 +34,8 @@ consentCommands(program);
 ledgerCommands(program);
 abeCommands(program);
 nodeCommands(program);
+backupCommands(program);
+doctorCommand(program);
 checkCommands(program);
 
 // A reader that has seen enough (`| head`) ends the command in peace.

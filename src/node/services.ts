@@ -120,6 +120,7 @@ export function servicesOf(node: MemberNode): Services {
           indexer: {
             ready: node.indexes !== undefined,
             covered: ledger.state(STATE.index(node.id))?.covered ?? 0,
+            records: ledger.state(STATE.counter(node.id)) ?? 0,
           },
           storage: storageStatus(node),
           disk: { freeBytes: fileSystemProbe(node.options.dir)(), reserveBytes: SPACE_RESERVE_BYTES },

@@ -3,11 +3,13 @@
  * blocks and CARs, each checkable against the CID that was asked for. Behind a session unless the member opened it:
  * ciphertext tells sizes, and who asks for what. Objects are files, so there are no paths below a CID.
  *
- * Refusals are those of the IPFS specification (plain text and its status codes), not problem+json.
+ * Status codes are those of the IPFS specification; refusals carry a problem as everywhere else in this gateway.
  */
 import { Readable } from 'node:stream';
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
+import { fromUtf8 } from '../../codec/bytes.ts';
+import { CodedError } from '../../codec/errors.ts';
 import type { Services } from '../ports.ts';
 
 const Query = z.object({
@@ -15,6 +17,13 @@ const Query = z.object({
   'dag-scope': z.enum(['block', 'entity', 'all']).optional(),
   'entity-bytes': z.string().max(64).optional().describe('`from:to` of the entity, for a CAR'),
 });
+
+/** Codes of refusals that have a text; 412 and 416 are answered as the specification wants them. */
+const PROBLEMS: Readonly<Record<number, string>> = {
+  400: 'request.invalid',
+  404: 'storage.not_found',
+  500: 'storage.bad_dag',
+};
 
 export function ipfsRoutes(scope: FastifyInstance, services: Services): void {
   const { ipfs } = services;
@@ -33,7 +42,7 @@ export function ipfsRoutes(scope: FastifyInstance, services: Services): void {
       response: {
         '2xx': z.any().describe('application/vnd.ipld.raw or application/vnd.ipld.car'),
         '3xx': z.any().describe('The caller has it already'),
-        '4xx': z.any().describe('Not here, or no request of the specification; plain text'),
+        '4xx': z.any().describe('Not here, or no request of the specification; a problem'),
         '5xx': z.any().describe('The store cannot serve it'),
       },
     },
@@ -44,6 +53,9 @@ export function ipfsRoutes(scope: FastifyInstance, services: Services): void {
         query: new URLSearchParams(query ?? ''),
         headers: request.headers as Readonly<Record<string, string | undefined>>,
       });
+      const code = PROBLEMS[answer.status];
+      if (code !== undefined && answer.body instanceof Uint8Array)
+        throw new CodedError(code, fromUtf8(answer.body).trim());
       reply.code(answer.status).headers(answer.headers);
       // What needed a session must not come out of a cache that others share.
       const caching = answer.headers['cache-control'];
