@@ -251,13 +251,24 @@ function rangePlot(rows: readonly Row[]): TopLevelSpec {
   };
 }
 
+/** Longest bar to either side: beyond it a factor is only "far". */
+const FACTOR_MAX = 1000;
+
+/** How many times better (above 1) or worse than its limit a figure is. A limit of nothing is met exactly or missed by far. */
+function factorOf(measured: number, relation: Check['relation'], limit: number): number {
+  const [good, bad] = relation === '>=' ? [measured, limit] : [limit, measured];
+  if (good === bad) return 1;
+  if (good === 0) return 1 / FACTOR_MAX;
+  return bad === 0 ? FACTOR_MAX : Math.min(FACTOR_MAX, Math.max(1 / FACTOR_MAX, good / bad));
+}
+
 /** Factor by which each figure is better (right of 1) or worse (left) than its target. */
 function targetsPlot(checks: readonly Check[]): TopLevelSpec {
   const values = checks.map(({ suite, what, measured, relation, limit, met }) => {
-    const factor = relation === '>=' ? measured / limit : limit / Math.max(measured, limit / 1000);
+    const factor = factorOf(measured, relation, limit);
     return {
       what: `${suite}: ${what}`,
-      factor: Math.min(1000, Math.max(0.001, factor)),
+      factor,
       one: 1,
       verdict: met ? 'met' : 'missed',
       label: factor >= 1 ? `${formatNumber(factor)}x better` : `${formatNumber(1 / factor)}x short`,

@@ -48,6 +48,8 @@ const rows: readonly Row[] = [
     met: false,
   },
   { suite: 'storage', op: 'get nothing', n: 10, p50_ms: 0, p95_ms: 0 },
+  { suite: 'storage', op: 'lose', n: 1, p50_ms: 1, p95_ms: 1, lost: 0, target: 'lost <= 0', met: true },
+  { suite: 'storage', op: 'lose one', n: 1, p50_ms: 1, p95_ms: 1, lost: 1, target: 'lost <= 0', met: false },
 ];
 
 describe('plots', () => {
