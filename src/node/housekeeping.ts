@@ -1,4 +1,8 @@
-/** What a node tidies while it runs: stagings that came to nothing, and payloads that nobody names any more. */
+/**
+ * What a node tidies while it runs: stagings that came to nothing, payloads that nobody names any more, and
+ * postings of records that are gone.
+ */
+import type { IndexService } from './index-service.ts';
 import type { NodeLog } from './member.ts';
 import type { Records } from './records.ts';
 
@@ -6,11 +10,14 @@ import type { Records } from './records.ts';
 const SWEEP_MS = 60_000;
 /** Sweeps between two collections, which look at every record. */
 const SWEEPS_A_COLLECTION = 10;
+/** Sweeps between two purges of the index: a day. */
+const SWEEPS_A_PURGE = 1_440;
 /** A payload is stored before it is staged: it must have been seen unnamed for this long before it goes. */
 const COLLECT_GRACE_MS = 5 * 60_000;
 
 export interface HousekeepingOptions {
   readonly records: Records;
+  readonly indexes: IndexService;
   readonly clock: () => number;
   readonly log: NodeLog;
   readonly onError: (event: string, error: unknown) => void;
@@ -18,13 +25,15 @@ export interface HousekeepingOptions {
 
 /** Sweeps now and from time to time. Answers how to stop; stopping waits for what runs. */
 export async function startHousekeeping(options: HousekeepingOptions): Promise<() => Promise<void>> {
-  const { records, clock, log, onError } = options;
+  const { records, indexes, clock, log, onError } = options;
   let rounds = 0;
   const tidy = async (): Promise<void> => {
     try {
       const swept = await records.sweep();
       if (swept > 0) log.event('records.orphans_removed', { count: swept });
-      if (rounds++ % SWEEPS_A_COLLECTION !== 0) return;
+      const round = rounds++;
+      if (round > 0 && round % SWEEPS_A_PURGE === 0) await indexes.purge();
+      if (round % SWEEPS_A_COLLECTION !== 0) return;
       const removed = await records.collect(COLLECT_GRACE_MS, clock());
       if (removed > 0) log.event('payloads.collected', { blocks: removed });
     } catch (error) {

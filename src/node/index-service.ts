@@ -5,6 +5,7 @@
  * Order: segment files durable -> manifest kept -> IndexCommit on the ledger -> staged keywords removed. A crash
  * between any two leaves a readable index; numbers that no committed manifest covers are added again at start.
  */
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { MemberLink } from '../authority/link.ts';
 import { equalBytes, fromHex, toHex } from '../codec/bytes.ts';
 import { decodeCbor, encodeCbor } from '../codec/cbor.ts';
@@ -81,6 +82,7 @@ export class IndexService {
       vault: options.vault,
       vaultKey: options.vaultKey,
       random: options.random,
+      pause: () => nextTurn(),
       ...(manifest === undefined ? {} : { manifest }),
     });
     options.link.serve('oprf', 'evaluate', async (_from, body) => {
@@ -114,6 +116,21 @@ export class IndexService {
     this.#oldest = undefined;
     const done = this.#working.then(() => this.#flushAll());
     this.#working = done.catch((error: unknown) => this.#options.onError('index.failed', error));
+    await done;
+  }
+
+  /** Rebuilds segments that still list erased or superseded records, until none does. */
+  async purge(): Promise<void> {
+    const { ledger, member, onError } = this.#options;
+    const done = this.#working.then(async () => {
+      const dead = ledger.deadNumbers(member);
+      while (
+        await this.#publish(await this.#indexer.maybeMerge(dead, ledger.tip().timeMs, { purge: true }))
+      ) {
+        if (this.#closed) return;
+      }
+    });
+    this.#working = done.catch((error: unknown) => onError('index.failed', error));
     await done;
   }
 

@@ -402,6 +402,7 @@ export class MemberNode {
     this.#stops.push(
       await startHousekeeping({
         records: this.records,
+        indexes: this.indexes,
         clock,
         log,
         onError: (event, error) => this.#logError(event, error),
