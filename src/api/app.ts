@@ -43,6 +43,9 @@ import { API_VERSION } from './version.ts';
 /** Largest JSON body unless a route says otherwise: a list of sealed records. */
 export const BODY_BYTES_MAX = 32 * 1024 * 1024;
 
+/** How long a closing gateway waits for connections that are in use. */
+const CLOSE_GRACE_MS = 3_000;
+
 export interface AppOptions {
   readonly services: Services;
   /** 32 secret bytes of this gateway; tokens of another gateway do not verify. */
@@ -80,6 +83,10 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   app.setSerializerCompiler(serializerCompiler);
 
   app.setErrorHandler(sendProblem);
+  // Requests under way are answered; a connection that says nothing does not hold up the end of the process.
+  app.addHook('preClose', async () => {
+    setTimeout(() => app.server.closeAllConnections(), CLOSE_GRACE_MS).unref();
+  });
   // JSON is the only form of a body; Fastify's own parser of plain text would take others.
   app.removeContentTypeParser('text/plain');
   app.setNotFoundHandler((request, reply) =>

@@ -152,7 +152,8 @@ function problem(code: string, detail: string, extensions: Record<string, unknow
     title,
     status,
     code: shown,
-    detail: known === undefined ? 'The server met a fault of its own; its log names the request id.' : detail,
+    detail:
+      shown === 'internal' ? 'The server met a fault of its own; its log names the request id.' : detail,
   };
 }
 
@@ -199,7 +200,7 @@ export function toProblem(error: unknown): Problem {
       if (typeof status === 'number' && status >= 400 && status < 500) {
         return problem('request.invalid', 'The request does not have the expected form.');
       }
-      return problem('internal', '');
+      return problem('internal', 'unknown');
     }
   }
 }

@@ -20,7 +20,7 @@ declare module 'fastify' {
 declare module '@fastify/jwt' {
   interface FastifyJWT {
     payload: { sub: string; account: string };
-    user: { sub: string; account: string };
+    user: { sub: string; account: string; exp: number };
   }
 }
 

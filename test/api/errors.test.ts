@@ -41,7 +41,8 @@ const MADE = new RegExp(
   `\\b(?:CodedError|ConsensusError|storageError|searchError|policyError|refuse|refusal)\\(\\s*'(${CODE})'`,
   'g',
 );
-const LITERAL = new RegExp(`'(${CODE})'`, 'g');
+/** Any literal of that form, unless it names an event of the log. */
+const LITERAL = new RegExp(`(?<!(?:event|[eE]rror|onError)\\(\\s*)'(${CODE})'`, 'g');
 
 function sources(): string[] {
   const folder = join(ROOT, 'src');

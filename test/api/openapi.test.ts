@@ -204,6 +204,11 @@ describe('every operation, asked with values made from its schemas', () => {
               : { payload: isBundle ? String(payload) : JSON.stringify(payload) }),
           });
           if (answer.statusCode < 400) return;
+          // The trustless gateway answers in plain text, as its specification says.
+          if (path.startsWith('/ipfs/')) {
+            expect(answer.statusCode).toBeLessThan(500);
+            return;
+          }
           const problem = problemIn(answer);
           seen.add(problem.code);
           expect(problem.status, `${method} ${url}: ${problem.code}`).toBeLessThan(500);

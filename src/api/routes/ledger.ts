@@ -18,6 +18,11 @@ const STREAM_BACKLOG_MAX = 1024 * 1024;
 export function ledgerRoutes(scope: FastifyInstance, services: Services): void {
   const app = scope.withTypeProvider<ZodTypeProvider>();
   const { ledger } = services;
+  /** How to end each live stream: a gateway that stops does not wait for its listeners to go. */
+  const streams = new Set<() => void>();
+  scope.addHook('preClose', async () => {
+    for (const end of streams) end();
+  });
 
   app.get(
     '/ledger/checkpoint',
@@ -224,7 +229,17 @@ export function ledgerRoutes(scope: FastifyInstance, services: Services): void {
         }
         out.write(`id: ${entry.index}\nevent: ${entry.type}\ndata: ${JSON.stringify(entryJson(entry))}\n\n`);
       });
-      request.raw.on('close', stop);
+      const end = (): void => {
+        out.end();
+      };
+      // A stream lives no longer than the token that opened it.
+      const left = setTimeout(end, Math.max(0, request.user.exp * 1000 - Date.now()));
+      streams.add(end);
+      out.on('close', () => {
+        clearTimeout(left);
+        streams.delete(end);
+        stop();
+      });
     },
   );
 
