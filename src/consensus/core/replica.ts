@@ -581,7 +581,8 @@ export class Replica {
   #onUnbuilt(height: number, view: number, drop: readonly string[]): void {
     const open = this.#open;
     for (const id of drop) this.#drop(id, 'offending');
-    if (height !== open.height || view !== open.view) return;
+    // With nothing to drop a second try would fail like the first: the view is left to its timer.
+    if (height !== open.height || view !== open.view || drop.length === 0) return;
     open.building = false;
     this.#tryPropose();
     this.#tryNewView();
