@@ -262,6 +262,11 @@ function factorOf(measured: number, relation: Check['relation'], limit: number):
   return bad === 0 ? FACTOR_MAX : Math.min(FACTOR_MAX, Math.max(1 / FACTOR_MAX, good / bad));
 }
 
+function wordsOf(factor: number): string {
+  if (factor === 1) return 'exactly';
+  return factor > 1 ? `${formatNumber(factor)}x better` : `${formatNumber(1 / factor)}x short`;
+}
+
 /** Factor by which each figure is better (right of 1) or worse (left) than its target. */
 function targetsPlot(checks: readonly Check[]): TopLevelSpec {
   const values = checks.map(({ suite, what, measured, relation, limit, met }) => {
@@ -271,12 +276,12 @@ function targetsPlot(checks: readonly Check[]): TopLevelSpec {
       factor,
       one: 1,
       verdict: met ? 'met' : 'missed',
-      label: factor >= 1 ? `${formatNumber(factor)}x better` : `${formatNumber(1 / factor)}x short`,
+      label: wordsOf(factor),
     };
   });
   const largest = Math.max(2, ...values.map(({ factor }) => Math.max(factor, 1 / factor)));
   // Both sides of 1 are drawn alike, with room for the labels.
-  const reach = largest * 2.2;
+  const reach = largest * 3.5;
   const domain = [1 / reach, reach];
   const y = {
     field: 'what',
