@@ -91,7 +91,7 @@ export class Search {
   readonly #anchors: Anchors;
   readonly #clientKey: Uint8Array;
   readonly #indexes = new Map<string, HeldIndex>();
-  readonly #numbers = new Map<string, NumberRow[]>();
+  readonly #numbers = new Map<string, { readonly dead: string; readonly rows: readonly NumberRow[] }>();
   #fields: readonly FieldRow[] = [];
   #federated: FederatedSearch | undefined;
   #committed: Committed[] = [];
@@ -130,7 +130,7 @@ export class Search {
       top: options.limit ?? 100,
     });
     const hit = (custodian: string, indexNo: number): SearchHit => {
-      const row = this.#numbers.get(custodian)?.[indexNo];
+      const row = this.#numbers.get(custodian)?.rows[indexNo];
       if (row === undefined)
         throw new CodedError('search.unverified', 'the gateway named no record for a hit');
       return { custodian, indexNo, record: row.record, patient: row.patient };
@@ -185,13 +185,17 @@ export class Search {
   /** The custodian's index: its manifest's hash is taken from the state under a quorum's checkpoint, with proof. */
   async #index(custodian: string): Promise<Omit<CustodianIndex, 'secretOf'>> {
     const { gateway } = this.#context;
-    const index = (await this.#proven(`index/${custodian}`)) as { manifestHash: Uint8Array } | null;
-    const records = ((await this.#proven(`counter/${custodian}`)) as number | null) ?? 0;
-    const manifest = await this.#manifest(custodian, index, records);
+    const [index, counter, dead] = (await Promise.all(
+      ['index', 'counter', 'dead'].map((name) => this.#proven(`${name}/${custodian}`)),
+    )) as [{ manifestHash: Uint8Array } | null, number | null, { digest: Uint8Array } | null];
+    const records = counter ?? 0;
+    const [manifest, rows] = await Promise.all([
+      this.#manifest(custodian, index, records),
+      this.#numberRows(custodian, records, dead === null ? '' : toHex(dead.digest)),
+    ]);
     const held = this.#indexes.get(custodian);
     const readers = held?.manifest.seq === manifest.seq ? held.readers : new Map<string, SegmentReader>();
     this.#indexes.set(custodian, { manifest, readers });
-    const rows = await this.#numberRows(custodian, records);
     const source: SegmentSource = {
       fetchWhole: (name) => gateway.bytes('GET', `/v1/search/segments/${name}`),
       fetchRanges: (name, ranges) =>
@@ -229,16 +233,20 @@ export class Search {
     return decodeManifest(fromBase64url(manifest), { hash: index.manifestHash, records });
   }
 
-  /** Numbers of a custodian; those known are asked again only for the last page, since a number never changes its record. */
-  async #numberRows(custodian: string, records: number): Promise<readonly NumberRow[]> {
-    const rows: NumberRow[] = [];
-    for (let from = 0; from < records; from += NUMBERS_PAGE) {
-      const path = `/v1/search/numbers/${custodian}?from=${from}&count=${NUMBERS_PAGE}`;
+  /**
+   * Numbers of a custodian. A number never changes its record, only whether that is dead: while the ledger's digest
+   * of the dead stays, only new numbers are asked for.
+   */
+  async #numberRows(custodian: string, records: number, dead: string): Promise<readonly NumberRow[]> {
+    const held = this.#numbers.get(custodian);
+    const rows = held?.dead === dead ? [...held.rows] : [];
+    while (rows.length < records) {
+      const path = `/v1/search/numbers/${custodian}?from=${rows.length}&count=${NUMBERS_PAGE}`;
       const { numbers } = await this.#context.gateway.json<{ numbers: NumberRow[] }>('GET', path);
       if (numbers.length === 0) break;
       rows.push(...numbers);
     }
-    this.#numbers.set(custodian, rows);
+    this.#numbers.set(custodian, { dead, rows });
     return rows;
   }
 
