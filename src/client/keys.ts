@@ -3,18 +3,12 @@
  * when attributes or consents were gained. The client opens the parts, combines any threshold of them and checks the
  * result; a bad authority is named, and another taken.
  */
-import {
-  addKeyParts,
-  combineKey,
-  decodeKeyRing,
-  emptyKeyRing,
-  encodeKeyRing,
-  type KeyRing,
-} from '../abe/index.ts';
+import { combineKey, decodeKeyRing, emptyKeyRing, encodeKeyRing, type KeyRing } from '../abe/index.ts';
 import { fromBase64url, fromHex, toHex } from '../codec/bytes.ts';
 import { CodedError } from '../codec/errors.ts';
 import { partInfo } from '../codec/hpke-info.ts';
 import type { Context } from './context.ts';
+import { type OpenedParts, openIntoRing } from './parts.ts';
 import type { Committed } from './types.ts';
 
 export interface PartsJson {
@@ -72,7 +66,7 @@ export class Keys {
     const generation = answer.committed.result.generation as number;
     const keys = await context.authorityKeys();
     const id = fromHex(answer.keyId);
-    const ring = await this.openParts(emptyKeyRing(keys, id, generation), answer.parts, id);
+    const { ring, refused } = await this.openParts(emptyKeyRing(keys, id, generation), answer.parts, id);
     const { quorum, rejected } = combineKey({
       group: await context.group(),
       keys,
@@ -88,7 +82,7 @@ export class Keys {
       received: answer.parts.parts.map((part) => part.authority),
       combined: quorum,
       rejected,
-      missing: answer.parts.missing,
+      missing: [...answer.parts.missing, ...refused],
       committed: answer.committed,
     };
   }
@@ -113,23 +107,17 @@ export class Keys {
     const signed = await context.sign('KeyExtend', { keyId: ring.keyId, attributes: [...attributes] });
     const path = `/v1/keys/${toHex(ring.keyId)}/parts`;
     const { parts } = await context.gateway.json<{ parts: PartsJson }>('POST', path, { body: signed });
-    this.#ring = await this.openParts(ring, parts, ring.keyId);
+    this.#ring = (await this.openParts(ring, parts, ring.keyId)).ring;
     this.#attributes = [...this.#attributes, ...attributes];
   }
 
   /** `ring` with sealed parts that were released for `entry` (a KeyIssue, Access or BreakGlass). */
-  async openParts(ring: KeyRing, parts: PartsJson, entry: Uint8Array): Promise<KeyRing> {
+  async openParts(ring: KeyRing, parts: PartsJson, entry: Uint8Array): Promise<OpenedParts> {
     const { device } = this.#context;
     const { chainId } = await this.#context.members();
-    const opened = await Promise.all(
-      parts.parts.map(({ member, sealed }) =>
-        device.hpke.open(
-          partInfo(chainId, member, ring.keyId, ring.generation, entry),
-          fromBase64url(sealed),
-        ),
-      ),
+    return openIntoRing(ring, parts.parts, ({ member, sealed }) =>
+      device.hpke.open(partInfo(chainId, member, ring.keyId, ring.generation, entry), fromBase64url(sealed)),
     );
-    return addKeyParts(ring, opened);
   }
 
   /** The ring as bytes, to be stored as carefully as the device's seeds. */

@@ -175,7 +175,7 @@ export class Records {
       verdicts: Verdict[];
       parts: PartsJson;
     }>('POST', '/v1/access', { body: signed });
-    const gated = await this.#keys.openParts(ring, answer.parts, fromHex(answer.committed.entryId));
+    const { ring: gated } = await this.#keys.openParts(ring, answer.parts, fromHex(answer.committed.entryId));
     return { ...answer, ring: gated };
   }
 

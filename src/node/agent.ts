@@ -2,8 +2,9 @@
  * A subject's agent inside the gateway: what the SDK does on a client, done here with custodial keys. One key ring a
  * subject, in memory; it is asked for again after a restart or when the generation moves on.
  */
-import { type AuthorityKeys, addKeyParts, emptyKeyRing, type KeyRing } from '../abe/index.ts';
+import { type AuthorityKeys, emptyKeyRing, type KeyRing } from '../abe/index.ts';
 import type { CommittedEntry, PartsAnswer } from '../api/ports.ts';
+import { openIntoRing } from '../client/parts.ts';
 import { fromHex, toHex } from '../codec/bytes.ts';
 import { CodedError } from '../codec/errors.ts';
 import { partInfo } from '../codec/hpke-info.ts';
@@ -109,11 +110,9 @@ export class Agent {
   async #open(subject: SubjectId, ring: KeyRing, answer: PartsAnswer, entry: Uint8Array): Promise<KeyRing> {
     const { custody, ledger } = this.#options;
     const { hpke } = await custody.keys(subject);
-    const opened = await Promise.all(
-      answer.parts.map(({ member, sealed }) =>
-        hpke.open(partInfo(ledger.chainId, member, ring.keyId, ring.generation, entry), sealed),
-      ),
+    const { ring: whole } = await openIntoRing(ring, answer.parts, ({ member, sealed }) =>
+      hpke.open(partInfo(ledger.chainId, member, ring.keyId, ring.generation, entry), sealed),
     );
-    return addKeyParts(ring, opened);
+    return whole;
   }
 }

@@ -57,9 +57,13 @@ export class Parts {
         ? this.#own(op, id)
         : decodeReleased(await link.request(member, 'parts', op, id, PART_TIMEOUT_MS));
     await Promise.all(
-      members().map(async (member) => {
+      members().map(async (member, i) => {
         try {
-          parts.push({ member, ...(await ask(member)) });
+          const part = await ask(member);
+          // Shares are numbered in the order in which the share epoch lists its members.
+          if (part.authority !== i + 1)
+            throw new CodedError('link.malformed', `${member} answered as authority ${part.authority}`);
+          parts.push({ member, ...part });
         } catch (error) {
           missing.push({ member, code: error instanceof CodedError ? error.code : 'link.fault' });
         }
