@@ -2,6 +2,7 @@
  * What members tell each other of their tips, and how a restored node comes back: it follows the chain to where the others
  * are before it serves, and goes on as one that was never away once consensus lets it vote again.
  */
+import { setTimeout as delay } from 'node:timers/promises';
 import type { MemberLink } from '../authority/link.ts';
 import { decodeCbor, encodeCbor } from '../codec/cbor.ts';
 import { CodedError } from '../codec/errors.ts';
@@ -15,6 +16,9 @@ import type { NodeLog } from './member.ts';
 const TIP_TIMEOUT_MS = 3_000;
 /** How long a restored node follows before it goes on with what it has: a member may have named a height that is not. */
 const CATCH_UP_MS_MAX = 120_000;
+/** How long it looks for the others first: their links take a moment. */
+const PEERS_MS_MAX = 30_000;
+const PEERS_POLL_MS = 250;
 const VOTING_POLL_MS = 500;
 
 /** One member's tip as it told it. */
@@ -58,11 +62,22 @@ function decodeTip(from: MemberId, bytes: Uint8Array): { clock: number; height: 
   throw new CodedError('link.malformed', `${from} sent a tip of another form`);
 }
 
-/** Resolves when this node has applied what the others had when it asked, or has tried for long enough. */
+/**
+ * Resolves when this node has applied what the others had when it asked, or has tried for long enough. Waits for the link
+ * to more members than may be faulty; a consortium of which nobody else runs is started without.
+ */
 export async function catchUp(ledger: NodeLedger, link: MemberLink): Promise<void> {
-  const tips = await peerTips(ledger, link, Date.now);
-  const heights = tips.flatMap(({ height }) => height ?? []);
-  if (heights.length > 0) await ledger.reached(Math.max(...heights), CATCH_UP_MS_MAX);
+  const enough = Math.floor((ledger.members().length - 1) / 3) + 1;
+  const giveUp = performance.now() + PEERS_MS_MAX;
+  for (;;) {
+    const tips = await peerTips(ledger, link, Date.now);
+    const heights = tips.flatMap(({ height }) => height ?? []);
+    if (heights.length >= enough || performance.now() > giveUp) {
+      if (heights.length > 0) await ledger.reached(Math.max(...heights), CATCH_UP_MS_MAX);
+      return;
+    }
+    await delay(PEERS_POLL_MS);
+  }
 }
 
 /** Removes the mark of a restore once this node votes again. Answers how to stop. */

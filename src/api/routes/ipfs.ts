@@ -6,11 +6,12 @@
  * Status codes are those of the IPFS specification; refusals carry a problem as everywhere else in this gateway.
  */
 import { Readable } from 'node:stream';
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { fromUtf8 } from '../../codec/bytes.ts';
 import { CodedError } from '../../codec/errors.ts';
 import type { Services } from '../ports.ts';
+import { problems } from '../schemas.ts';
 
 const Query = z.object({
   format: z.enum(['raw', 'car']).optional().describe('or an Accept header'),
@@ -27,12 +28,18 @@ const PROBLEMS: Readonly<Record<number, string>> = {
 
 export function ipfsRoutes(scope: FastifyInstance, services: Services): void {
   const { ipfs } = services;
-  scope.route({
-    method: ['GET', 'HEAD'],
+  const route = {
     url: '/ipfs/:cid',
     config: { public: ipfs.public },
     // The query is described but left to the gateway, which answers as the IPFS specification says.
-    validatorCompiler: () => (value) => ({ value }),
+    validatorCompiler: () => (value: unknown) => ({ value }),
+    handler: (request: FastifyRequest, reply: FastifyReply) => answerIpfs(ipfs, request, reply),
+  };
+  // HEAD has a route of its own: the one that Fastify derives would read a whole CAR to throw it away.
+  scope.route({ ...route, method: 'HEAD', schema: { hide: true } });
+  scope.route({
+    ...route,
+    method: 'GET',
     schema: {
       summary: 'A sealed payload or a block of it, as an IPFS trustless gateway',
       tags: ['ipfs'],
@@ -41,33 +48,34 @@ export function ipfsRoutes(scope: FastifyInstance, services: Services): void {
       querystring: Query,
       response: {
         '2xx': z.any().describe('application/vnd.ipld.raw or application/vnd.ipld.car'),
-        '3xx': z.any().describe('The caller has it already'),
-        '4xx': z.any().describe('Not here, or no request of the specification; a problem'),
-        '5xx': z.any().describe('The store cannot serve it'),
+        ...problems,
       },
     },
-    handler: async (request, reply) => {
-      const [path, query] = request.url.split('?', 2);
-      const answer = await ipfs.answer({
-        path,
-        query: new URLSearchParams(query ?? ''),
-        headers: request.headers as Readonly<Record<string, string | undefined>>,
-      });
-      const code = PROBLEMS[answer.status];
-      if (code !== undefined && answer.body instanceof Uint8Array)
-        throw new CodedError(code, fromUtf8(answer.body).trim());
-      reply.code(answer.status).headers(answer.headers);
-      // What needed a session must not come out of a cache that others share.
-      const caching = answer.headers['cache-control'];
-      if (!ipfs.public && caching !== undefined)
-        reply.header('cache-control', caching.replace('public', 'private'));
-      if (request.method === 'HEAD') return reply.send();
-      const { body } = answer;
-      const sent =
-        body instanceof Uint8Array
-          ? Buffer.from(body.buffer, body.byteOffset, body.length)
-          : Readable.from(body);
-      return reply.serializer((payload) => payload as string).send(sent);
-    },
   });
+}
+
+async function answerIpfs(
+  ipfs: Services['ipfs'],
+  request: FastifyRequest,
+  reply: FastifyReply,
+): Promise<FastifyReply> {
+  const [path, query] = request.url.split('?', 2);
+  const answer = await ipfs.answer({
+    path,
+    query: new URLSearchParams(query ?? ''),
+    headers: request.headers as Readonly<Record<string, string | undefined>>,
+  });
+  const code = PROBLEMS[answer.status];
+  if (code !== undefined && answer.body instanceof Uint8Array)
+    throw new CodedError(code, fromUtf8(answer.body).trim());
+  reply.code(answer.status).headers(answer.headers);
+  // What needed a session must not come out of a cache that others share.
+  const caching = answer.headers['cache-control'];
+  if (!ipfs.public && caching !== undefined)
+    reply.header('cache-control', caching.replace('public', 'private'));
+  if (request.method === 'HEAD') return reply.send();
+  const { body } = answer;
+  const sent =
+    body instanceof Uint8Array ? Buffer.from(body.buffer, body.byteOffset, body.length) : Readable.from(body);
+  return reply.serializer((payload) => payload as string).send(sent);
 }

@@ -1,0 +1,172 @@
+/** The operator's commands against members in processes of their own: doctor, scheduled backups, backup, restore. */
+import { mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdir, rename, rm } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { People } from '../../../src/cli/tour/people.ts';
+import { isBuilt, type Running, run, start } from '../../cli/process.ts';
+import { CAST } from '../consortium.ts';
+
+const MEMBERS = ['mercy', 'st-luke', 'county-general', 'university'];
+
+interface Finding {
+  readonly part: string;
+  readonly grade: string;
+  readonly says: string;
+}
+
+describe.skipIf(!isBuilt)('operators of members in separate processes (needs dist/)', () => {
+  let dir: string;
+  let people: People;
+  let record: string;
+  const urls = new Map<string, string>();
+  const running = new Map<string, Running>();
+  const config = (member: string): string => join(dir, `${member}.json`);
+  const startNode = async (member: string): Promise<Running> => {
+    const node = start(['node', '--config', config(member)], {}, 400_000);
+    running.set(member, node);
+    return node;
+  };
+  const isUp = (stderr: string): boolean => stderr.includes('"event":"node.ready"');
+  const stopNode = async (member: string): Promise<number | null | undefined> => {
+    const node = running.get(member);
+    node?.child.kill('SIGTERM');
+    running.delete(member);
+    return (await node?.finished)?.code;
+  };
+  const doctor = async (...args: string[]): Promise<{ code: number | null; findings: Finding[] }> => {
+    const { code, stdout } = await run(['doctor', '--json', ...args]);
+    return { code, findings: (JSON.parse(stdout) as { findings: Finding[] }).findings };
+  };
+  const grade = (findings: readonly Finding[], part: string): string | undefined =>
+    findings.find((one) => one.part === part)?.grade;
+
+  beforeAll(async () => {
+    dir = mkdtempSync(join(tmpdir(), 'hippocrypt-operators-'));
+    const first = await freePorts(8);
+    const made = await run([
+      ...['init', '--members', '4', '--dir', dir],
+      ...['--rest-port', String(first), '--link-port', String(first + 4)],
+    ]);
+    expect(made.code).toBe(0);
+    writeFileSync(join(dir, 'backup.key'), crypto.getRandomValues(new Uint8Array(64)));
+    const mercy = JSON.parse(readFileSync(config('mercy'), 'utf8')) as Record<string, unknown>;
+    const backup = { to: 'backups', keyFile: 'backup.key', everyMinutes: 60 };
+    // The key file lies beside the data, not in it, as it should.
+    renameSync(join(dir, 'mercy', 'keystore.key'), join(dir, 'mercy.key'));
+    writeFileSync(config('mercy'), JSON.stringify({ ...mercy, backup, unlock: { keyFile: 'mercy.key' } }));
+    for (const [i, member] of MEMBERS.entries()) urls.set(member, `http://127.0.0.1:${first + i}`);
+    const nodes = await Promise.all(MEMBERS.map(startNode));
+    await Promise.all(nodes.map((node) => node.until(isUp)));
+    people = await People.open(join(dir, 'people'), urls);
+    const author = await people.enrol(CAST.import);
+    await people.enrol(CAST.nurse);
+    const put = await author.gateway.json<{ records: string[] }>('POST', '/v1/records', {
+      body: { records: [{ content: 'kept through it all', policy: 'mercy/role:nurse' }] },
+    });
+    record = put.records[0];
+  }, 240_000);
+  afterAll(async () => {
+    await Promise.all([...running.keys()].map(stopNode));
+    rmSync(dir, { recursive: true, force: true });
+  });
+
+  it('a healthy node needs nothing, and has made its first backup by itself', async () => {
+    await expect
+      .poll(() => readdirSync(join(dir, 'backups', 'snapshots')), { timeout: 60_000 })
+      .toHaveLength(1);
+    const { code, findings } = await doctor('--config', config('mercy'));
+    expect(findings.filter((one) => one.grade === 'bad')).toEqual([]);
+    expect(code).toBe(0);
+    for (const part of ['consensus', 'quorum', 'height', 'clock', 'share', 'index', 'disk', 'backup'])
+      expect(grade(findings, part), part).toBe('good');
+  });
+
+  it('refuses to back up the directory of a running node', async () => {
+    const args = [
+      '--config',
+      config('mercy'),
+      '--to',
+      join(dir, 'cold'),
+      '--key-file',
+      join(dir, 'backup.key'),
+    ];
+    const { code, stderr } = await run(['backup', ...args]);
+    expect(code).toBe(1);
+    expect(stderr).toContain('storage.locked');
+  });
+
+  it('a stopped node is missed by the others, and told by doctor as one to start', async () => {
+    expect(await stopNode('mercy')).toBe(0);
+    const here = await doctor('--config', config('mercy'));
+    expect(here.code).toBe(1);
+    expect(here.findings.filter((one) => one.grade === 'bad').map(({ part }) => part)).toEqual(['node']);
+    for (const store of ['keystore', 'ledger', 'node', 'headers', 'blocks'])
+      expect(grade(here.findings, `store ${store}`), store).toBe('good');
+    await expect
+      .poll(async () => grade((await doctor('--url', urls.get('st-luke') ?? '')).findings, 'quorum'), {
+        timeout: 60_000,
+      })
+      .toBe('note');
+  }, 120_000);
+
+  it("gives a stopped custodian's record from the copy of another member, over the link", async () => {
+    const headers = { authorization: `Bearer ${people.admin('university').token}` };
+    for (const part of ['header', 'payload']) {
+      const url = `${urls.get('university')}/v1/records/${record}/${part}`;
+      expect((await fetch(url, { headers })).status, part).toBe(200);
+    }
+  });
+
+  it('says so when the keystore does not open', async () => {
+    const other = join(dir, 'other.json');
+    const mercy = JSON.parse(readFileSync(config('mercy'), 'utf8')) as Record<string, unknown>;
+    writeFileSync(other, JSON.stringify({ ...mercy, unlock: { keyFile: 'backup.key' } }));
+    const { code, findings } = await doctor('--config', other);
+    expect(code).toBe(1);
+    expect(findings.find((one) => one.part === 'store keystore')?.says).toContain('storage.keystore_locked');
+  });
+
+  it('comes back from a backup of its stopped directory: it follows, serves what it held, and votes again', async () => {
+    const args = ['--config', config('mercy'), '--key-file', join(dir, 'backup.key')];
+    expect((await run(['backup', ...args, '--to', join(dir, 'cold')])).code).toBe(0);
+    await rename(join(dir, 'mercy'), join(dir, 'mercy.lost'));
+    await mkdir(join(dir, 'mercy'));
+    const restored = await run(['restore', ...args, '--from', join(dir, 'cold')]);
+    expect(restored.code).toBe(0);
+    await rm(join(dir, 'mercy.lost'), { recursive: true });
+    // Life goes on without it.
+    await people.enrol(CAST.visitor);
+    const node = await startNode('mercy');
+    await node.until(isUp);
+    const nurse = await people.enrol(CAST.nurse);
+    const opened = await nurse.gateway.json<{ content: string }>('POST', `/v1/records/${record}/open`, {
+      body: { purpose: 'treatment' },
+    });
+    expect(opened.content).toBe('kept through it all');
+    await node.until((stderr) => stderr.includes('"event":"node.rejoined"'));
+    expect((await doctor('--url', urls.get('mercy') ?? '')).code).toBe(0);
+  }, 240_000);
+});
+
+/** The first of `count` ports in a row that were free a moment ago. */
+async function freePorts(count: number): Promise<number> {
+  for (
+    let first = 20_000 + (process.pid % 20_000);
+    ;
+    first = first + count < 60_000 ? first + count : 20_000
+  ) {
+    const free = await Promise.all(Array.from({ length: count }, (_, i) => isFree(first + i)));
+    if (free.every((one) => one)) return first;
+  }
+}
+
+function isFree(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.once('error', () => resolve(false));
+    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
+  });
+}
