@@ -133,6 +133,40 @@ describe('sealing and opening on the client', () => {
       expect(all.includes(secret)).toBe(false);
   });
 
+  it('leaves nothing behind at the gateway for a put that the ledger refuses', async () => {
+    await town.settled();
+    const { staging } = town.node('mercy');
+    expect(staging.all()).toEqual([]);
+    const clerk = await town.client('clerk');
+    const run = clerk.records.put([
+      { content: text('no right'), patient: null, policy: 'mercy/role:doctor' },
+    ]);
+    expect(await codeOf(run)).toBe('right.missing');
+    expect(staging.all()).toEqual([]);
+  });
+
+  it('is answered with the first entry when the same sealed put is sent again', async () => {
+    const bodies: string[] = [];
+    const spy = await Hippocrypt.connect({
+      url: town.url('mercy'),
+      account: 'doctor',
+      password: PASSWORD,
+      device: doctor.context.device,
+      fetch: (input, init) => {
+        if (String(input).endsWith('/v1/records')) bodies.push(String(init?.body));
+        return fetch(input, init);
+      },
+    });
+    const first = await spy.records.put([
+      { content: text('once'), patient: null, policy: 'mercy/role:doctor' },
+    ]);
+    const again = await doctor.gateway.json<typeof first>('POST', '/v1/records', {
+      body: JSON.parse(bodies[0]) as unknown,
+    });
+    expect(again.records).toEqual(first.records);
+    expect(again.committed.entryId).toBe(first.committed.entryId);
+  });
+
   it('changes a policy without touching the payload', async () => {
     const record = await put(text('policy'), 'mercy/role:doctor or mercy/role:nurse');
     const before = await doctor.records.get(record);
@@ -248,7 +282,7 @@ describe('a gateway that lies', () => {
       ],
       [
         inJson((json) => {
-          json.checkpoint = String(json.checkpoint).replace(/[0-9]/, '9');
+          json.checkpoint = String(json.checkpoint).replace(/^\d+$/m, (size) => String(Number(size) + 1));
         }),
         /^checkpoint\./,
       ],
