@@ -16,8 +16,10 @@ import type { NodeLedger } from './ledger.ts';
 
 /** Table of the CIDs for which this member has committed Stored. */
 export const STORED_TABLE = 'stored';
-/** A pull begins so long after the first record that waits, or at once for a whole batch. */
-const PULL_WAIT_MS = 1_000;
+/** A pull begins when no record has come for this long, so that copies are made after an import and not beside it, */
+const PULL_IDLE_MS = 1_000;
+/** or when the first of those that wait has waited this long. */
+const PULL_WAIT_MS_MAX = 10_000;
 /** A receipt lists a batch of CIDs, or what there is after so long. */
 const RECEIPT_CIDS = 64;
 const RECEIPT_WAIT_MS = 5_000;
@@ -58,11 +60,12 @@ export class Replication {
   readonly #waiting = new Set<RecordId>();
   readonly #failing = new Set<RecordId>();
   readonly #receipts = new Set<string>();
+  #idleTimer: ReturnType<typeof setTimeout> | undefined;
+  /** Of the first record that waits, or of the next attempt. */
   #pullTimer: ReturnType<typeof setTimeout> | undefined;
   #receiptTimer: ReturnType<typeof setTimeout> | undefined;
   #pulling: Promise<void> = Promise.resolve();
   #committing: Promise<void> = Promise.resolve();
-  #isQueued = false;
   #retryMs = RETRY_MS;
   #closed = false;
 
@@ -84,6 +87,7 @@ export class Replication {
     return async () => {
       this.#closed = true;
       stop();
+      clearTimeout(this.#idleTimer);
       clearTimeout(this.#pullTimer);
       clearTimeout(this.#receiptTimer);
       await this.#pulling;
@@ -92,7 +96,7 @@ export class Replication {
 
   /** Pulls what waits and commits the receipts. Resolves when both are done, or have failed. */
   async flush(): Promise<void> {
-    await this.#pullSoon(0);
+    await this.#pullNow();
     await this.#commitSoon(1);
   }
 
@@ -120,39 +124,35 @@ export class Replication {
   }
 
   #due(): void {
-    const fresh = this.#waiting.size - this.#failing.size;
-    if (this.#closed || fresh === 0) return;
-    if (fresh >= COPIES_BATCH) {
-      void this.#pullSoon(COPIES_BATCH);
-      return;
-    }
-    this.#pullTimer ??= setTimeout(() => void this.#pullSoon(0), PULL_WAIT_MS);
+    if (this.#closed || this.#waiting.size === this.#failing.size) return;
+    clearTimeout(this.#idleTimer);
+    this.#idleTimer = setTimeout(() => void this.#pullNow(), PULL_IDLE_MS);
+    this.#idleTimer.unref();
+    this.#pullTimer ??= setTimeout(() => void this.#pullNow(), PULL_WAIT_MS_MAX);
     this.#pullTimer.unref();
   }
 
-  /** Pulls, after the pull under way, while more than `rest` records wait. */
-  #pullSoon(rest: number): Promise<void> {
+  /** Pulls everything that waits, after the pull under way. */
+  #pullNow(): Promise<void> {
+    clearTimeout(this.#idleTimer);
     clearTimeout(this.#pullTimer);
     this.#pullTimer = undefined;
-    if (this.#isQueued && rest > 0) return this.#pulling;
-    this.#isQueued = true;
     this.#pulling = this.#pulling
-      .then(() => {
-        this.#isQueued = false;
-        return this.#pull(rest);
-      })
+      .then(() => this.#pull())
       .catch((error: unknown) => this.#failed(error))
       .finally(() => this.#due());
     return this.#pulling;
   }
 
-  async #pull(rest: number): Promise<void> {
+  async #pull(): Promise<void> {
     const { copies, ledger, onErased } = this.#options;
     const wanted = [...this.#waiting];
-    for (let i = 0; i < wanted.length && wanted.length - i >= rest && !this.#closed; i += COPIES_BATCH) {
+    let error: unknown;
+    for (let i = 0; i < wanted.length && !this.#closed; i += COPIES_BATCH) {
       const batch = wanted.slice(i, i + COPIES_BATCH);
-      const { complete, error } = await copies.pull(batch);
-      const done = new Set(complete);
+      const pulled = await copies.pull(batch);
+      error ??= pulled.error;
+      const done = new Set(pulled.complete);
       for (const id of batch) {
         const record = ledger.state(STATE.record(id));
         const gone = record === undefined || record.erased;
@@ -165,16 +165,16 @@ export class Replication {
         this.#failing.delete(id);
         if (!gone) this.#receipt(record);
       }
-      if (error === undefined) this.#retryMs = RETRY_MS;
-      else this.#failed(error);
     }
+    if (this.#failing.size === 0) this.#retryMs = RETRY_MS;
+    else this.#failed(error);
   }
 
   #failed(error: unknown): void {
     if (this.#closed) return;
     if (this.#retryMs > RETRY_MS_TOLD) this.#tell('replication.failed', error);
     clearTimeout(this.#pullTimer);
-    this.#pullTimer = setTimeout(() => void this.#pullSoon(0), this.#retryMs);
+    this.#pullTimer = setTimeout(() => void this.#pullNow(), this.#retryMs);
     this.#pullTimer.unref();
     this.#retryMs = Math.min(2 * this.#retryMs, RETRY_MS_MAX);
   }
