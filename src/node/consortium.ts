@@ -122,10 +122,10 @@ export async function startConsortium(options: ConsortiumOptions): Promise<Conso
       nodes.set(memberId(id), node);
     }
     const all = [...nodes.values()];
-    onStep('making the public key among the authorities');
+    if (all[0].ledger.shareEpoch() === null) onStep('making the public key among the authorities');
     const giveUp = AbortSignal.timeout(CEREMONY_MS_MAX);
     await Promise.all(all.map((node) => ensureShare(node, giveUp)));
-    onStep('registering search fields');
+    if (known === undefined) onStep('registering search fields');
     await Promise.all(all.map((node) => ensureFields(node)));
     for (const node of all) await node.startRoles();
     onStep('opening the gateways');

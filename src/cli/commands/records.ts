@@ -5,7 +5,7 @@ import { decodePolicy, inspectHeader, printPolicy } from '../../abe/index.ts';
 import { contentJson } from '../../api/json.ts';
 import type { Purpose, RecordInfo } from '../../client/index.ts';
 import { fromBase64url, toBase64url, toHex } from '../../codec/bytes.ts';
-import { CodedError } from '../../codec/errors.ts';
+import { CodedError, hasCode } from '../../codec/errors.ts';
 import { LIST_LIMIT_MAX, wholeNumber } from '../arguments.ts';
 import { table } from '../output.ts';
 import { connectProfile } from '../profile.ts';
@@ -73,7 +73,10 @@ export function recordCommands(program: Command): void {
       let plaintext: Uint8Array;
       let access: string;
       if (client.context.hasDevice) {
-        const opened = await client.records.open(id, options.purpose);
+        const opened = await client.records.open(id, options.purpose).catch((error: unknown) => {
+          if (hasCode(error, 'access.denied')) output.note(`what is missing: hippocrypt can-i ${id}`);
+          throw error;
+        });
         plaintext = opened.plaintext;
         access = opened.access.entryId;
       } else {

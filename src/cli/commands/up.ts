@@ -122,7 +122,7 @@ async function up(options: UpOptions): Promise<number> {
       output.result({ steps }, () => `\n${paint('green', 'The tour holds.')} ${steps.length} steps.`);
     }
     if (options.once !== true) {
-      if (options.tour === true) firstCurls(consortium, output);
+      firstCurls(consortium, output);
       output.note('Serving until Ctrl-C.');
       await stop;
     }
@@ -159,20 +159,28 @@ async function demoAccounts(consortium: Consortium): Promise<void> {
   }
 }
 
+/** Whom the tour enrols. */
+const TOUR_ACCOUNTS = ['doctor', 'clerk', 'nurse', 'patient', 'visitor', 'researcher'];
+
 function announce(consortium: Consortium, output: Output): void {
   output.line();
   output.line(paint('bold', `chain ${consortium.chainId}`));
   for (const [member, url] of consortium.urls)
     output.line(`  ${member.padEnd(16)} ${url}   API at ${url}/docs`);
   output.line(
-    `  accounts: admin at each; after the tour doctor, clerk, visitor, researcher, nurse, patient; password ${DEMO_PASSWORD}`,
+    `  accounts: admin at each; the tour adds ${TOUR_ACCOUNTS.join(', ')}; password ${DEMO_PASSWORD}`,
   );
   output.line();
 }
 
 function firstCurls(consortium: Consortium, output: Output): void {
   const nodes = [...consortium.nodes.values()];
-  const home = nodes.find((node) => node.accounts.session('nurse') !== undefined) ?? nodes[0];
+  const home = nodes.find((node) => node.accounts.session('nurse') !== undefined);
+  if (home === undefined) return;
+  for (const node of nodes) {
+    const here = TOUR_ACCOUNTS.filter((account) => node.accounts.session(account) !== undefined);
+    if (here.length > 0) output.line(`  ${node.id.padEnd(16)} ${here.join(', ')}`);
+  }
   const url = consortium.urls.get(home.id);
   output.line();
   output.line(paint('bold', 'Try it:'));
