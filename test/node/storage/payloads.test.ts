@@ -1,11 +1,14 @@
 /** Where payloads lie and who may fetch them: a Kubo daemon as a member's store, and the node's trustless gateway. */
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { CarReader } from '@ipld/car';
 import { create } from 'kubo-rpc-client';
 import { CID } from 'multiformats/cid';
 import { sha256 } from 'multiformats/hashes/sha2';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { openPayloads } from '../../../src/node/payloads.ts';
 import { type KuboDaemon, kuboBinary, startKubo } from '../../storage/kubo-daemon.ts';
-import { collectBytes } from '../../storage/support.ts';
+import { codeOf, collectBytes, temporaryDirectory } from '../../storage/support.ts';
 import { startTown, type Town } from '../consortium.ts';
 import { openText, putTexts } from './people.ts';
 
@@ -102,6 +105,20 @@ describe('the trustless gateway of a node', () => {
     expect((await get('/ipfs/nonsense?format=raw')).statusCode).toBe(400);
     expect((await get(`/ipfs/${short}`)).statusCode).toBe(400);
     expect((await get(`/ipfs/${short}?format=raw`, { range: 'bytes=999999999-' })).statusCode).toBe(416);
+  });
+});
+
+describe('the file with the credentials of a Kubo daemon', () => {
+  it('is read in the two forms that Kubo knows, and refused in any other', async () => {
+    const authFile = join(temporaryDirectory(), 'kubo.auth');
+    const open = async (text: string): Promise<unknown> => {
+      await writeFile(authFile, text);
+      return openPayloads({ kind: 'kubo', url: 'http://127.0.0.1:1', authFile }, '.');
+    };
+    for (const text of ['bearer:token\n', 'basic:user:pass:word\n'])
+      expect(await codeOf(open(text))).toBe('nothing was thrown');
+    for (const text of ['', 'token', 'bearer:', 'bearer:a:b', 'basic:user', 'digest:user:password'])
+      expect(await codeOf(open(text)), text).toBe('config.invalid');
   });
 });
 
