@@ -6,20 +6,24 @@
 import { headerHash } from '../abe/index.ts';
 import type { MemberLink } from '../authority/link.ts';
 import { equalBytes } from '../codec/bytes.ts';
-import { decodeCbor, encodeCbor } from '../codec/cbor.ts';
+import { encodeCbor } from '../codec/cbor.ts';
 import { CodedError, hasCode } from '../codec/errors.ts';
 import { type MemberId, memberId, type RecordId } from '../codec/ids.ts';
 import { type RecordState, STATE } from '../ledger/index.ts';
 import type { HeaderStore, PayloadStore } from '../storage/index.ts';
+import {
+  decodeCopies,
+  decodeCopiesRequest,
+  decodePieceRequest,
+  PAYLOAD_TIMEOUT_MS,
+  PIECE_BYTES,
+  pieces,
+  type Wanted,
+} from './copies-messages.ts';
 import { sourcesOf } from './holders.ts';
 import type { NodeLedger } from './ledger.ts';
 
-/** Records in one request for copies. */
-export const COPIES_BATCH = 64;
-/** Bytes of payload in one answer. */
-const PIECE_BYTES = 4 * 1024 * 1024;
 const HEADER_TIMEOUT_MS = 5_000;
-const PAYLOAD_TIMEOUT_MS = 20_000;
 /** Faults of this node's own stores, which no other source can mend. */
 const OWN_FAULTS = ['storage.full', 'storage.failed', 'storage.closed', 'storage.locked'];
 
@@ -107,7 +111,7 @@ export class Copies {
 
   /**
    * Makes records complete here: in one request to each custodian, and one by one from others where that does not give
-   * everything. Answers those that are complete, and why the first of the others is not. At most `COPIES_BATCH`.
+   * everything. Answers those that are complete, and why the first of the others is not. At most as many as one request takes.
    */
   async pull(ids: readonly RecordId[]): Promise<{ complete: RecordId[]; error?: unknown }> {
     const { ledger, member } = this.#options;
@@ -257,83 +261,6 @@ function isOwnFault(error: unknown): boolean {
 function requireHeader(bytes: Uint8Array, record: RecordState, from: MemberId): void {
   if (equalBytes(headerHash(bytes), record.headerHash)) return;
   throw new CodedError('storage.hash_mismatch', `${from} sent a header with another hash`);
-}
-
-/** A payload of `expected` bytes from another member, piece by piece. Throws `link.malformed` on what does not fit. */
-async function* pieces(
-  link: MemberLink,
-  from: MemberId,
-  cid: string,
-  expected: number,
-): AsyncGenerator<Uint8Array> {
-  for (let start = 0; ; ) {
-    const answer = await link.request(
-      from,
-      'headers',
-      'payload',
-      encodeCbor({ cid, start }),
-      PAYLOAD_TIMEOUT_MS,
-    );
-    const { size, bytes } = (decodeCbor(answer, 2 * PIECE_BYTES) ?? {}) as {
-      size?: unknown;
-      bytes?: unknown;
-    };
-    const isNext =
-      size === expected &&
-      bytes instanceof Uint8Array &&
-      (bytes.length > 0 ? start + bytes.length <= expected : start === expected);
-    if (!isNext)
-      throw new CodedError('link.malformed', `${from} sent a piece of a payload that does not fit`);
-    if (bytes.length > 0) yield bytes;
-    start += bytes.length;
-    if (start === expected) return;
-  }
-}
-
-function decodePieceRequest(body: Uint8Array): { cid: string; start: number } {
-  const { cid, start } = (decodeCbor(body, 512) ?? {}) as { cid?: unknown; start?: unknown };
-  if (typeof cid === 'string' && typeof start === 'number' && Number.isSafeInteger(start) && start >= 0) {
-    return { cid, start };
-  }
-  throw new CodedError('link.malformed', 'expected a CID and where to start');
-}
-
-interface Wanted {
-  readonly hash: Uint8Array | null;
-  readonly cid: string | null;
-}
-
-function decodeCopiesRequest(body: Uint8Array): Wanted[] {
-  const value = decodeCbor(body, COPIES_BATCH * 512);
-  const rows = Array.isArray(value) && value.length <= COPIES_BATCH ? (value as unknown[]) : undefined;
-  const wanted = rows?.map((row) => {
-    const [hash, cid] = (Array.isArray(row) && row.length === 2 ? row : []) as readonly unknown[];
-    const isHash = hash === null || (hash instanceof Uint8Array && hash.length === 32);
-    return isHash && (cid === null || typeof cid === 'string') ? { hash, cid } : undefined;
-  });
-  const good = wanted?.filter((one) => one !== undefined);
-  if (good === undefined || good.length !== rows?.length)
-    throw new CodedError('link.malformed', `expected at most ${COPIES_BATCH} pairs of header hash and CID`);
-  return good;
-}
-
-function decodeCopies(
-  from: MemberId,
-  answer: Uint8Array,
-  count: number,
-): { header: Uint8Array | null; payload: Uint8Array | null }[] {
-  const value = decodeCbor(answer, 64 * 1024 * 1024);
-  const rows = Array.isArray(value) && value.length === count ? (value as unknown[]) : [];
-  const given = rows.flatMap((row) => {
-    const [header, payload] = (Array.isArray(row) && row.length === 2 ? row : []) as readonly unknown[];
-    return isBytesOrNull(header) && isBytesOrNull(payload) ? [{ header, payload }] : [];
-  });
-  if (given.length !== count) throw new CodedError('link.malformed', `${from} sent copies of another form`);
-  return given;
-}
-
-function isBytesOrNull(value: unknown): value is Uint8Array | null {
-  return value === null || value instanceof Uint8Array;
 }
 
 async function read(payloads: PayloadStore, cid: string, start: number, end: number): Promise<Uint8Array> {

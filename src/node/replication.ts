@@ -10,7 +10,8 @@ import { toHex, utf8 } from '../codec/bytes.ts';
 import { type MemberId, type RecordId, recordId } from '../codec/ids.ts';
 import { type RecordState, STATE } from '../ledger/index.ts';
 import type { KvStore } from '../storage/index.ts';
-import { COPIES_BATCH, type Copies } from './copies.ts';
+import type { Copies } from './copies.ts';
+import { COPIES_BATCH } from './copies-messages.ts';
 import { holdersOf } from './holders.ts';
 import type { NodeLedger } from './ledger.ts';
 

@@ -4,7 +4,7 @@ import { decodeCbor, encodeCbor } from '../../../src/codec/cbor.ts';
 import { hasCode } from '../../../src/codec/errors.ts';
 import { memberId, recordId } from '../../../src/codec/ids.ts';
 import { STATE } from '../../../src/ledger/index.ts';
-import { COPIES_BATCH } from '../../../src/node/copies.ts';
+import { COPIES_BATCH } from '../../../src/node/copies-messages.ts';
 import { replicasFor } from '../../../src/storage/index.ts';
 import { startTown, type Town } from '../consortium.ts';
 import { putTexts } from './people.ts';
