@@ -72,6 +72,7 @@ const CODES: Readonly<Record<string, readonly [status: number, title: string]>> 
   'auth.required': [401, 'Sign in first'],
   'auth.failed': [401, 'Wrong account or password'],
   'auth.expired': [401, 'The session has expired'],
+  'authority.too_few': [503, 'Too few authorities answer now'],
   'request.invalid': [400, 'The request does not have the expected form'],
   'request.too_large': [413, 'The request is too large'],
   'request.media_type': [415, 'Unsupported media type'],

@@ -114,8 +114,8 @@ export class Keys {
   /** `ring` with sealed parts that were released for `entry` (a KeyIssue, Access or BreakGlass). */
   async openParts(ring: KeyRing, parts: PartsJson, entry: Uint8Array): Promise<OpenedParts> {
     const { device } = this.#context;
-    const { chainId } = await this.#context.members();
-    return openIntoRing(ring, parts.parts, ({ member, sealed }) =>
+    const [{ chainId }, { t }] = await Promise.all([this.#context.members(), this.#context.authorityKeys()]);
+    return openIntoRing(ring, parts.parts, t, ({ member, sealed }) =>
       device.hpke.open(partInfo(chainId, member, ring.keyId, ring.generation, entry), fromBase64url(sealed)),
     );
   }

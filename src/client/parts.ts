@@ -16,10 +16,14 @@ export interface OpenedParts {
   readonly refused: readonly { readonly member: string; readonly code: string }[];
 }
 
-/** `ring` with the parts that `open` can open; throws only what is no coded error. */
+/**
+ * `ring` with the parts that `open` can open. Throws `authority.too_few` when fewer than `threshold` came and opened: such a
+ * ring would make no key, and must not be kept as if it did.
+ */
 export async function openIntoRing<Part extends SealedPartOf>(
   ring: KeyRing,
   parts: readonly Part[],
+  threshold: number,
   open: (part: Part) => Promise<Uint8Array>,
 ): Promise<OpenedParts> {
   const opened = await Promise.all(
@@ -41,6 +45,14 @@ export async function openIntoRing<Part extends SealedPartOf>(
       if (!(error instanceof CodedError)) throw error;
       refused.push({ member: part.member, code: error.code });
     }
+  }
+  const received = parts.length - refused.length;
+  if (received < threshold) {
+    throw new CodedError(
+      'authority.too_few',
+      `${received} of the ${threshold} authorities that it takes have answered: try again when more members are up`,
+      { details: { received, threshold } },
+    );
   }
   return { ring: whole, refused };
 }

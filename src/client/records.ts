@@ -175,6 +175,8 @@ export class Records {
       verdicts: Verdict[];
       parts: PartsJson;
     }>('POST', '/v1/access', { body: signed });
+    // Where everything is denied there are no gates to open.
+    if (!answer.verdicts.some((verdict) => verdict.granted)) return { ...answer, ring };
     const { ring: gated } = await this.#keys.openParts(ring, answer.parts, fromHex(answer.committed.entryId));
     return { ...answer, ring: gated };
   }

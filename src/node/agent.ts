@@ -108,9 +108,9 @@ export class Agent {
   }
 
   async #open(subject: SubjectId, ring: KeyRing, answer: PartsAnswer, entry: Uint8Array): Promise<KeyRing> {
-    const { custody, ledger } = this.#options;
+    const { custody, ledger, authorityKeys } = this.#options;
     const { hpke } = await custody.keys(subject);
-    const { ring: whole } = await openIntoRing(ring, answer.parts, ({ member, sealed }) =>
+    const { ring: whole } = await openIntoRing(ring, answer.parts, authorityKeys().t, ({ member, sealed }) =>
       hpke.open(partInfo(ledger.chainId, member, ring.keyId, ring.generation, entry), sealed),
     );
     return whole;
