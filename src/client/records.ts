@@ -162,8 +162,11 @@ export class Records {
 
   /** Asks for access to records: one entry, a verdict for each, gates for what was granted. */
   async access(records: readonly RecordInfo[], purpose: Purpose): Promise<AccessReport> {
+    return this.#access(records, purpose, await this.#keys.current());
+  }
+
+  async #access(records: readonly RecordInfo[], purpose: Purpose, ring: KeyRing): Promise<AccessReport> {
     const context = this.#context;
-    const ring = await this.#keys.current();
     const signed = await context.sign('Access', {
       keyId: ring.keyId,
       generation: ring.generation,
@@ -183,13 +186,15 @@ export class Records {
 
   /** Opens a record: Access, gates, header, payload. Throws `access.denied` with the ledger's reason. */
   async open(id: string, purpose: Purpose = 'treatment'): Promise<Opened> {
-    // The ciphertext is public among members, so it is fetched while the ledger decides.
+    // Key and record do not wait for each other; the ciphertext is public among members, so it is fetched while the ledger decides.
+    const ring = this.#keys.current();
+    ring.catch(() => undefined);
     const record = await this.get(id);
     const ciphertext = this.#ciphertext(record);
     ciphertext.catch(() => undefined);
     const isProven = this.#proven.requireRecord(record);
     isProven.catch(() => undefined);
-    const access = await this.access([record], purpose);
+    const access = await this.#access([record], purpose, await ring);
     denyUnless(access.verdicts[0], access.committed);
     await isProven;
     const { header, payload } = await ciphertext;
