@@ -20,7 +20,7 @@ const RINGS_MAX = 1024;
 export interface AgentOptions {
   readonly ledger: NodeLedger;
   readonly custody: Custody;
-  readonly parts: Parts;
+  readonly parts: Pick<Parts, 'ofKey' | 'gatesOf'>;
   readonly authorityKeys: () => AuthorityKeys;
   /** Signs for a custodial subject and commits. */
   readonly commit: (subject: SubjectId, type: string, body: unknown) => Promise<readonly CommittedEntry[]>;
