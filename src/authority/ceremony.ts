@@ -19,8 +19,6 @@ import type { MemberLink } from './link.ts';
 const SESSION_TAG = 'hippocrypt/ceremony/1';
 const SHARE_INFO = 'hippocrypt/ceremony-share/1';
 const NONCE_BYTES = 16;
-/** A whole ceremony of four members takes about a second; after this long somebody is absent. */
-export const CEREMONY_TIMEOUT_MS = 60_000;
 /** Pause before a peer that could not be reached is tried again. */
 const RETRY_MS = 200;
 

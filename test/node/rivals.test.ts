@@ -1,6 +1,7 @@
 /**
  * Requests that are each fine alone and exclude each other: one is committed, the other refused, long before the half minute that
- * views growing to their longest time-out would take. */
+ * views growing to their longest time-out would take.
+ */
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { hasCode } from '../../src/codec/errors.ts';
 import { subjectId } from '../../src/codec/ids.ts';

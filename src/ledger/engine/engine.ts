@@ -147,7 +147,7 @@ export class LedgerEngine {
     return this.#admission.stillValid(info, blockTime);
   }
 
-  /** Executes a batch on an overlay. The result names the first request that is refused. */
+  /** Executes a batch on an overlay. The result names what is refused, or how many fit. */
   async execute(context: ExecutionContext, batch: readonly Uint8Array[]): Promise<ExecutionResult> {
     const { height, time, proposer, batchHash } = context;
     if (this.#stopped !== undefined) throw this.#stopped;
@@ -388,7 +388,7 @@ export class LedgerEngine {
       this.#admission.refuse(requests[i], refused);
       offending.push(i);
     }
-    const [first] = offending.flatMap((i) => outcome.outcomes[i]);
+    const first = outcome.outcomes.find(({ ok }) => !ok);
     if (first?.ok === false) return { ok: false, reason: first.code, offending };
     return { ok: true, execution: settleBlock(base, time, outcome, requests), requests };
   }
