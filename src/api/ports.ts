@@ -204,6 +204,8 @@ export interface Services {
       options: {
         unit: 'patient' | 'record';
         purpose: string;
+    /** Dead index numbers in the order of death, from the `from`th on. */
+    deaths(custodian: MemberId, from: number, count: number): readonly number[];
         custodians?: readonly MemberId[];
         limit: number;
       },

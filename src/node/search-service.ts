@@ -119,6 +119,11 @@ export class SearchService {
       );
   }
 
+  /** Dead numbers of a custodian in the order of death, from the `from`th on. */
+  deaths(custodian: MemberId, from: number, count: number): readonly number[] {
+    return this.#options.ledger.book.deaths(custodian).slice(from, from + count);
+  }
+
   /** A custodial subject's query: this gateway does the client's steps and sees the query. */
   async query(
     by: Session,

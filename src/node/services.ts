@@ -86,6 +86,7 @@ export function servicesOf(node: MemberNode): Services {
       manifest: async (custodian) => replicas.manifestBytes(custodian),
       numbers: (custodian, from, count) => search.numbers(custodian, from, count),
       segment: (id, range) => search.segment(id, range),
+      deaths: (custodian, from, count) => search.deaths(custodian, from, count),
       query: (by, query, options) => search.query(by, query, options),
     },
     ipfs: {

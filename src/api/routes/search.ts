@@ -25,6 +25,7 @@ const BLINDED_MAX = 32;
 const SEARCHES_MAX = 64;
 /** Numbers in one page. */
 const NUMBERS_MAX = 1024;
+const DEATHS_MAX = 4096;
 const bearer = [{ bearer: [] }];
 
 export function searchRoutes(scope: FastifyInstance, services: Services): void {
@@ -145,7 +146,8 @@ export function searchRoutes(scope: FastifyInstance, services: Services): void {
       schema: {
         summary: 'Which record and patient stands behind each index number',
         description:
-          'As on the ledger: state `indexno/<custodian>/<number>` and `record/<id>`, a page at a time.',
+          'As on the ledger: state `indexno/<custodian>/<number>`, a page at a time. The digest in state `numbers/<custodian>` proves all of ' +
+          'them at once (docs/format/search.md); `dead` is for convenience, proven by `/search/deaths`.',
         tags: ['search'],
         security: bearer,
         params: z.object({ custodian: MemberIdText }),
@@ -166,6 +168,29 @@ export function searchRoutes(scope: FastifyInstance, services: Services): void {
     (request) => {
       const { from, count } = request.query;
       return { numbers: [...services.search.numbers(memberId(request.params.custodian), from, count)] };
+    },
+  );
+
+  app.get(
+    '/search/deaths/:custodian',
+    {
+      schema: {
+        summary: 'Index numbers of superseded and erased records',
+        description:
+          'In the order of death, a page at a time; the digest in state `dead/<custodian>` proves them.',
+        tags: ['search'],
+        security: bearer,
+        params: z.object({ custodian: MemberIdText }),
+        querystring: z.object({
+          from: z.coerce.number().int().min(0).default(0),
+          count: z.coerce.number().int().min(1).max(DEATHS_MAX).default(DEATHS_MAX),
+        }),
+        response: { 200: z.object({ deaths: z.array(z.number().int()) }), ...problems },
+      },
+    },
+    (request) => {
+      const { from, count } = request.query;
+      return { deaths: [...services.search.deaths(memberId(request.params.custodian), from, count)] };
     },
   );
 

@@ -31,7 +31,15 @@ export {
   type MemberPut,
   type SignedGenesis,
 } from './members.ts';
-export { admissionMessage, fieldRecordId, genesisMessage, subjectProofMessage } from './proofs.ts';
+export {
+  admissionMessage,
+  EMPTY_CHAIN,
+  fieldRecordId,
+  genesisMessage,
+  nextDeadDigest,
+  nextNumbersDigest,
+  subjectProofMessage,
+} from './proofs.ts';
 export type { Destroyed, Erase, PolicyChange, RecordItem, RecordPut, Stored } from './records.ts';
 export type {
   AccessResult,

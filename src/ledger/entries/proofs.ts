@@ -1,8 +1,8 @@
-/** Messages that new keys sign, and ids that are derived rather than drawn. */
-import { concat, utf8 } from '../../codec/bytes.ts';
+/** Messages that new keys sign, ids that are derived rather than drawn, and digests that a client can extend. */
+import { concat, u64be, utf8 } from '../../codec/bytes.ts';
 import { encodeCbor } from '../../codec/cbor.ts';
 import { DOMAIN } from '../../codec/domains.ts';
-import { taggedHash } from '../../codec/hash.ts';
+import { sha256, taggedHash } from '../../codec/hash.ts';
 import type { PublicKey } from '../../codec/signature.ts';
 import type { GenesisOperator, Member } from './members.ts';
 
@@ -29,6 +29,25 @@ export function subjectProofMessage(
 /** Id of the record that holds the field key of (custodian, field, epoch). */
 export function fieldRecordId(custodian: string, field: string, epoch: number): Uint8Array {
   return taggedHash(DOMAIN.fieldRecord, encodeCbor([custodian, field, epoch]));
+}
+
+/** The digest of no numbers, and of no dead ones: state `numbers/<member>` and `dead/<member>` begin with it. */
+export const EMPTY_CHAIN: Uint8Array = new Uint8Array(32);
+
+/** `digest` of a custodian's numbers, taken on by the next one: its record, and its patient (16 bytes) if it has one. */
+export function nextNumbersDigest(
+  digest: Uint8Array,
+  record: Uint8Array,
+  patient: Uint8Array | null,
+): Uint8Array {
+  return patient === null
+    ? sha256(digest, record, Uint8Array.of(0))
+    : sha256(digest, record, Uint8Array.of(1), patient);
+}
+
+/** `digest` of a custodian's dead numbers, taken on by the one that died next. */
+export function nextDeadDigest(digest: Uint8Array, indexNo: number): Uint8Array {
+  return sha256(digest, u64be(indexNo));
 }
 
 /** What each member's validator key signs over the bytes of the genesis document. */

@@ -1,6 +1,6 @@
 /** RecordPut, PolicyChange, Erase, Stored, Destroyed; and the numbers of a custodian's index. */
-import { toHex, u64be } from '../../codec/bytes.ts';
-import { sha256 } from '../../codec/hash.ts';
+import { toHex } from '../../codec/bytes.ts';
+import { EMPTY_CHAIN, nextDeadDigest, nextNumbersDigest } from '../entries/proofs.ts';
 import type { RecordItem } from '../entries/records.ts';
 import { RECORD_PUT_COST } from './meter.ts';
 import { checkRecordPolicy, registryOf } from './policies.ts';
@@ -9,13 +9,21 @@ import { requireRight } from './rights.ts';
 import { NOTHING, type Rule, type RuleContext } from './rule.ts';
 import { type Overlay, type RecordState, STATE } from './state.ts';
 
-const NO_DEAD = new Uint8Array(32);
+const EMPTY = { count: 0, digest: EMPTY_CHAIN };
 
-/** Takes the custodian's next number for `record`. */
-function takeIndexNo(state: Overlay, custodian: string, record: Uint8Array): number {
+/**
+ * Takes the custodian's next number for `record`, and folds it into the digest of numbers, from which a searcher learns
+ * that it was told the right record and patient of each.
+ */
+function takeIndexNo(state: Overlay, custodian: string, { record, patient }: RecordItem): number {
   const indexNo = state.get(STATE.counter(custodian)) ?? 0;
   state.set(STATE.counter(custodian), indexNo + 1);
-  state.set(STATE.indexNo(custodian, indexNo), { record, dead: false });
+  state.set(STATE.indexNo(custodian, indexNo), { record, patient, dead: null });
+  const { count, digest } = state.get(STATE.numbers(custodian)) ?? EMPTY;
+  state.set(STATE.numbers(custodian), {
+    count: count + 1,
+    digest: nextNumbersDigest(digest, record, patient),
+  });
   return indexNo;
 }
 
@@ -27,10 +35,10 @@ export function killIndexNo(state: Overlay, { custodian, indexNo }: RecordState)
   if (indexNo === null) return;
   const key = STATE.indexNo(custodian, indexNo);
   const number = state.get(key);
-  if (number === undefined || number.dead) return;
-  state.set(key, { ...number, dead: true });
-  const { count, digest } = state.get(STATE.dead(custodian)) ?? { count: 0, digest: NO_DEAD };
-  state.set(STATE.dead(custodian), { count: count + 1, digest: sha256(digest, u64be(indexNo)) });
+  if (number === undefined || number.dead !== null) return;
+  const { count, digest } = state.get(STATE.dead(custodian)) ?? EMPTY;
+  state.set(key, { ...number, dead: count });
+  state.set(STATE.dead(custodian), { count: count + 1, digest: nextDeadDigest(digest, indexNo) });
 }
 
 /** A live record of `custodian` that is no field key, or a refusal. */
@@ -54,7 +62,7 @@ function putOne(context: RuleContext, custodian: string, item: RecordItem): numb
     if (item.version !== before.version + 1) refuse('record.version', { expected: before.version + 1 });
     killIndexNo(state, before);
   } else if (item.version !== 0) refuse('record.version', { expected: 0 });
-  const indexNo = takeIndexNo(state, custodian, item.record);
+  const indexNo = takeIndexNo(state, custodian, item);
   const { version, cid, bytes, headerHash, policy, gate, patient, commitment, indexed } = item;
   state.set(STATE.record(id), {
     custodian,

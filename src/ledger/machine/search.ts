@@ -19,7 +19,8 @@ export const fieldKeyPut: Rule<'FieldKeyPut'> = (context, body) => {
   const expected = before === undefined ? 0 : before.epoch + 1;
   if (body.epoch !== expected) refuse('field.epoch', { expected });
   checkRecordPolicy(body.policy, 'record', registryOf(state));
-  state.set(key, { ...body, time });
+  const last = before === undefined ? null : { epoch: before.epoch, publicKey: before.publicKey };
+  state.set(key, { ...body, time, before: last });
   const id = toHex(fieldRecordId(custodian, body.field, body.epoch));
   // The id is a hash that only this field leads to: whoever put a record there did it to be in the way.
   const squatter = state.get(STATE.record(id));

@@ -79,10 +79,13 @@ export interface RecordState {
 
 export interface IndexNoState {
   readonly record: Uint8Array;
-  readonly dead: boolean;
+  readonly patient: Uint8Array | null;
+  /** null while it lives; then which death of the custodian's it was, from 0. */
+  readonly dead: number | null;
 }
 
-export interface DeadState {
+/** How many, and a digest over all of them in order: with it a client sees that it was told every one. */
+export interface ChainedState {
   readonly count: number;
   readonly digest: Uint8Array;
 }
@@ -96,6 +99,8 @@ export interface IndexState {
 
 export interface FieldState extends FieldKeyPut {
   readonly time: number;
+  /** The key of the epoch before, while segments may still be sealed under it. */
+  readonly before: { readonly epoch: number; readonly publicKey: Uint8Array } | null;
 }
 
 export interface BudgetState {
@@ -187,7 +192,10 @@ export const STATE = {
   record: (id: string) => key<RecordState>(`record/${id}`),
   counter: (member: string) => key<number>(`counter/${member}`),
   indexNo: (member: string, number: number) => key<IndexNoState>(`indexno/${member}/${number}`),
-  dead: (member: string) => key<DeadState>(`dead/${member}`),
+  /** Records and patients behind the numbers, in order. */
+  numbers: (member: string) => key<ChainedState>(`numbers/${member}`),
+  /** Dead numbers in the order of death. */
+  dead: (member: string) => key<ChainedState>(`dead/${member}`),
   index: (member: string) => key<IndexState>(`index/${member}`),
   field: (member: string, field: string) => key<FieldState>(`field/${member}/${field}`),
   budget: (subject: string, member: string, field: string) =>

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { toHex, u64be } from '../../../src/codec/bytes.ts';
 import { sha256 } from '../../../src/codec/hash.ts';
 import { STATE } from '../../../src/ledger/index.ts';
-import { bytesOf, CID, operatorOf, policy, recordItem, recordOf, TestLedger } from '../support.ts';
+import { bytesOf, CID, operatorOf, policy, recordItem, recordOf, subjectOf, TestLedger } from '../support.ts';
 
 const ALDER = operatorOf('alder');
 const DOCTORS = 'alder/role:doctor';
@@ -26,7 +26,11 @@ describe('RecordPut', () => {
     expect((await put('import', 'a', 'b')).leaf.result).toEqual({ indexNos: [0, 1] });
     expect((await put('other', 'x')).leaf.result).toEqual({ indexNos: [0] });
     expect((await put('import', 'c')).leaf.result).toEqual({ indexNos: [2] });
-    expect(ledger.engine.get(STATE.indexNo('alder', 1))).toEqual({ record: recordOf('b'), dead: false });
+    expect(ledger.engine.get(STATE.indexNo('alder', 1))).toEqual({
+      record: recordOf('b'),
+      patient: null,
+      dead: null,
+    });
     expect(record(ledger, 'x')).toMatchObject({ custodian: 'birch', indexNo: 0, erased: false });
   });
 
@@ -39,9 +43,22 @@ describe('RecordPut', () => {
     await put('b', 1);
     await put('a', 1);
     expect(record(ledger, 'a')).toMatchObject({ version: 1, indexNo: 3 });
-    expect(ledger.engine.get(STATE.indexNo('alder', 0))?.dead).toBe(true);
+    expect(ledger.engine.get(STATE.indexNo('alder', 0))?.dead).toBe(1);
+    expect(ledger.engine.get(STATE.indexNo('alder', 1))?.dead).toBe(0);
     const digest = sha256(sha256(new Uint8Array(32), u64be(1)), u64be(0));
     expect(ledger.engine.get(STATE.dead('alder'))).toEqual({ count: 2, digest });
+  });
+
+  it('folds record and patient of each number into the digest', async () => {
+    const ledger = await withAuthor();
+    await ledger.enrol('pat', 'alder', [], 'patient');
+    const patient = subjectOf('pat');
+    await ledger.put('import', 'RecordPut', {
+      records: [recordItem('a', DOCTORS, { patient }), recordItem('b', DOCTORS)],
+    });
+    const one = sha256(new Uint8Array(32), recordOf('a'), Uint8Array.of(1), patient);
+    const digest = sha256(one, recordOf('b'), Uint8Array.of(0));
+    expect(ledger.engine.get(STATE.numbers('alder'))).toEqual({ count: 2, digest });
   });
 
   it('versions follow each other, by the same custodian', async () => {
@@ -135,7 +152,7 @@ describe('Erase, Destroyed', () => {
     expect(await ledger.refusal('stranger', 'Erase', body)).toBe('record.custodian');
     await ledger.put('officer', 'Erase', body);
     expect(record(ledger, 'a')?.erased).toBe(true);
-    expect(ledger.engine.get(STATE.indexNo('alder', 0))?.dead).toBe(true);
+    expect(ledger.engine.get(STATE.indexNo('alder', 0))?.dead).toBe(0);
     expect(await ledger.refusal('officer', 'Erase', body)).toBe('record.erased');
     const next = [recordItem('a', DOCTORS, { version: 1 })];
     expect(await ledger.refusal('import', 'RecordPut', { records: next })).toBe('record.erased');

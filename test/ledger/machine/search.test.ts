@@ -63,6 +63,12 @@ describe('FieldKeyPut', () => {
       indexNo: null,
       headerHash: bytesOf('field header 1'),
     });
+    const key = STATE.field('alder', 'Condition.code');
+    expect(ledger.engine.get(key)).toMatchObject({
+      epoch: 1,
+      publicKey: bytesOf('voprf 1'),
+      before: { epoch: 0, publicKey: bytesOf('voprf 0') },
+    });
     await ledger.enrol('import', 'alder', ['right:author']);
     const record = fieldRecordId('alder', 'Condition.code', 1);
     const next = { records: [recordItem('x', 'alder/role:doctor', { record, version: 1 })] };
@@ -98,7 +104,7 @@ describe('FieldKeyPut', () => {
     await ledger.put('squatter', 'RecordPut', { records: [item] });
     await ledger.put(ALDER, 'FieldKeyPut', field(1));
     expect(ledger.engine.get(STATE.record(toHex(record)))?.custodian).toBe('alder');
-    expect(ledger.engine.get(STATE.indexNo('birch', 0))?.dead).toBe(true);
+    expect(ledger.engine.get(STATE.indexNo('birch', 0))?.dead).toBe(0);
   });
 });
 
