@@ -2,7 +2,8 @@
  * Backups of a node: of a running one store by store, of a stopped one from its directory, and again and again by the
  * configuration. Encrypted and incremental, see docs/format/storage.md.
  *
- * Order: ledger, node, keystore, headers, payloads, so that what the ledger names is in the later copies. The consensus
+ * Order: ledger, node, keystore, staged keywords, index, headers, payloads, so that what the ledger names is in the later
+ * copies, and keywords that leave the staging meanwhile are in the index. The consensus
  * log stays out: a restored node has lost its memory and votes only when its old votes cannot matter. Payloads that a Kubo
  * daemon keeps are not in a backup; other members hold copies of them.
  */
@@ -24,6 +25,7 @@ import {
   restore,
   stoppedDirectory,
 } from '../storage/index.ts';
+import type { Staging } from './staging.ts';
 
 /** Where copies are put together before they go to the repository. */
 const STAGING = 'backup.tmp';
@@ -38,15 +40,17 @@ export interface LiveStores {
   readonly keystore: Keystore;
   readonly headers: HeaderStore;
   readonly payloads: PayloadStore;
+  readonly staging: Staging;
 }
 
 /** Backs a running node up. */
 export function backupLive(stores: LiveStores, repository: Repository, now: number): Promise<BackupSummary> {
-  const { dir, ledger, node, keystore, headers, payloads } = stores;
+  const { dir, ledger, node, keystore, headers, payloads, staging } = stores;
   const sources: BackupSource[] = [
     { path: 'ledger', copyTo: (to) => ledger.copyTo(to) },
     { path: 'node', copyTo: (to) => node.copyTo(to) },
     { path: 'keystore', copyTo: (to) => keystore.copyTo(to) },
+    { path: 'staging', copyTo: (to) => staging.copyTo(to) },
     segments('vault', dir),
     segments('index', dir),
     { path: 'headers', copyTo: (to) => headers.copyTo(to) },
@@ -60,7 +64,7 @@ export function backupLive(stores: LiveStores, repository: Repository, now: numb
 export function backupStopped(dir: string, repository: Repository, now: number): Promise<BackupSummary> {
   if (!existsSync(join(dir, 'ledger')))
     throw new CodedError('node.bad_data', `${dir} holds no node: expected the ledger of one that has run`);
-  const stopped = ['ledger', 'node', 'keystore', 'headers'].map((path) =>
+  const stopped = ['ledger', 'node', 'keystore', 'staging', 'headers'].map((path) =>
     stoppedDirectory(path, join(dir, path)),
   );
   const sources = [...stopped, segments('vault', dir), segments('index', dir)];

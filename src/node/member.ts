@@ -76,7 +76,7 @@ import type { WorkPool } from './work/pool.ts';
 import type { Parameters } from './work/tasks.ts';
 
 /** Tables of a node's own environment, beside the ledger's. */
-const NODE_TABLES = ['accounts', 'staged', 'identifiers', 'manifests', STORED_TABLE];
+const NODE_TABLES = ['accounts', 'identifiers', 'manifests', STORED_TABLE];
 const LEDGER_TABLES = [
   'entry',
   'entry-id',
@@ -142,6 +142,7 @@ export class MemberNode {
   readonly hpke: HpkeKeyPair;
   readonly payloads: PayloadStore;
   readonly headers: HeaderStore;
+  readonly staging: Staging;
   readonly options: MemberOptions;
   indexes: IndexService | undefined;
   backups: BackupSchedule | undefined;
@@ -162,6 +163,7 @@ export class MemberNode {
     hpke: HpkeKeyPair;
     payloads: PayloadStore;
     headers: HeaderStore;
+    staging: Staging;
     environments: readonly Environment[];
     store: Environment;
     local: Uint8Array;
@@ -179,6 +181,7 @@ export class MemberNode {
     this.hpke = parts.hpke;
     this.payloads = parts.payloads;
     this.headers = parts.headers;
+    this.staging = parts.staging;
     this.options = options;
     this.#environments = parts.environments;
     const commit = (subject: SubjectId, type: string, body: unknown): Promise<readonly CommittedEntry[]> =>
@@ -225,11 +228,6 @@ export class MemberNode {
       authorityKeys: () => this.authorityKeys(),
       commit,
     });
-    this.staging = new Staging(
-      store,
-      hkdfSha256(local, new Uint8Array(), 'hippocrypt/staging/1', 32),
-      random,
-    );
     const parameters = (): Parameters => this.parameters();
     this.records = new Records({
       member: id,
@@ -290,7 +288,6 @@ export class MemberNode {
     });
   }
 
-  readonly staging: Staging;
   readonly #segments = new Map<MemberId, Promise<SegmentFiles>>();
 
   /** Opens every store, recovers, and joins the consensus. The gateway listens only after `listen`. */
@@ -307,6 +304,9 @@ export class MemberNode {
     const nodeEnv = openEnvironment(join(dir, 'node'), { tables: NODE_TABLES });
     const payloads = await openPayloads(options.payloads ?? { kind: 'embedded' }, dir);
     const headers = await openHeaderStore(join(dir, 'headers'), { random });
+    const local = await secretOf(keystore, SECRETS.local);
+    const stagingKey = hkdfSha256(local, new Uint8Array(), 'hippocrypt/staging/1', 32);
+    const staging = await Staging.open(join(dir, 'staging'), stagingKey, { random });
     const engine: LedgerEngine = await LedgerEngine.open({
       store: ledgerEnv,
       genesis,
@@ -349,9 +349,10 @@ export class MemberNode {
       hpke: await hpkeKeyPair(await secretOf(keystore, SECRETS.hpke)),
       payloads,
       headers,
+      staging,
       environments: [ledgerEnv, nodeEnv],
       store: nodeEnv,
-      local: await secretOf(keystore, SECRETS.local),
+      local,
       options,
     });
     await consensus.start();
@@ -423,8 +424,8 @@ export class MemberNode {
   backup(repository: Repository): Promise<BackupSummary> {
     const [ledger, node] = this.#environments;
     const { dir, keystore, clock } = this.options;
-    const { headers, payloads } = this;
-    return backupLive({ dir, ledger, node, keystore, headers, payloads }, repository, clock());
+    const { headers, payloads, staging } = this;
+    return backupLive({ dir, ledger, node, keystore, headers, payloads, staging }, repository, clock());
   }
 
   indexService(): IndexService {
@@ -506,6 +507,7 @@ export class MemberNode {
     await this.engine.close();
     await this.payloads.close();
     await this.headers.close();
+    await this.staging.close();
     for (const environment of this.#environments) await environment.close();
   }
 

@@ -1,19 +1,16 @@
 /**
  * Records on their way to the ledger. What was stored for a record is durable here before its transaction is submitted,
  * so that a crash at any point leaves either a committed record whose keywords are known, or an orphan that is
- * removed once its transaction cannot be committed any more. Rows are sealed under a key of the keystore, because
- * keywords are patient data; they go when the index covers the record.
+ * removed once its transaction cannot be committed any more. Keywords are patient data: rows are sealed under a key of
+ * the keystore and a key slot each, so that one that is removed, because the index covers the record or the record was
+ * erased, cannot be read out of free pages by who holds the keystore.
  *
  * A record that is put again after a crash is sealed again, under another header, while the first transaction may still
  * be ordered somewhere: so a row stands for one header, and both are kept until the ledger has decided.
  */
-import { gcmOpen, gcmSeal } from '../codec/aead.ts';
-import { concat, equalBytes, u64be, utf8 } from '../codec/bytes.ts';
+import { concat, equalBytes, u64be } from '../codec/bytes.ts';
 import { decodeCbor, encodeCbor } from '../codec/cbor.ts';
-import type { KvOp, KvStore } from '../storage/index.ts';
-
-const TABLE = 'staged';
-const AAD = utf8('hippocrypt/staged/1');
+import { type ErasableOptions, type ErasableStore, openErasable } from '../storage/index.ts';
 
 export interface StagedHeader {
   readonly record: Uint8Array;
@@ -38,67 +35,69 @@ export interface StagedPolicy extends StagedHeader {
 }
 
 export class Staging {
-  readonly #store: KvStore;
+  readonly #store: ErasableStore;
   readonly #key: Uint8Array;
-  readonly #random: (length: number) => Uint8Array;
 
-  /** `key`: 32 bytes of the member's keystore. */
-  constructor(store: KvStore, key: Uint8Array, random: (length: number) => Uint8Array) {
+  private constructor(store: ErasableStore, key: Uint8Array) {
     this.#store = store;
-    this.#key = key.slice();
-    this.#random = random;
+    this.#key = key;
+  }
+
+  /** Opens or creates the rows in `dir`. `key`: 32 bytes of the member's keystore. Throws what `openErasable` throws. */
+  static async open(dir: string, key: Uint8Array, options: ErasableOptions): Promise<Staging> {
+    return new Staging(await openErasable(dir, options), key.slice());
   }
 
   /** Durable when resolved. */
-  async put(rows: readonly (StagedRecord | StagedPolicy)[]): Promise<void> {
-    await this.#store.write(
-      rows.map((row) => {
-        const nonce = this.#random(12);
-        const value = concat(nonce, gcmSeal(this.#key, nonce, AAD, encodeCbor(row)));
-        return { table: TABLE, key: rowKey(row), value };
-      }),
+  put(rows: readonly (StagedRecord | StagedPolicy)[]): Promise<void> {
+    return this.#store.put(
+      rows.map((row) => ({ key: rowKey(row), bytes: encodeCbor(row), pepper: this.#key })),
     );
   }
 
   /** The staged record of a version: the one under `headerHash` if there are several. */
   get(record: Uint8Array, version: number, headerHash: Uint8Array): StagedRecord | undefined {
-    const prefix = concat(record, u64be(version));
-    let found: StagedRecord | undefined;
-    for (const [, value] of this.#store.range(TABLE, {
-      gte: prefix,
+    const keys = this.#store.keys({
+      gte: concat(record, u64be(version)),
       lt: concat(record, u64be(version + 1)),
-    })) {
-      const row = this.#open(value);
-      if (row.cid === null) continue;
+    });
+    let found: StagedRecord | undefined;
+    for (const key of keys) {
+      const row = this.#open(key);
+      if (row === undefined || row.cid === null) continue;
       if (found === undefined || equalBytes(row.headerHash, headerHash)) found = row;
     }
     return found;
   }
 
-  async remove(rows: readonly StagedHeader[]): Promise<void> {
-    const ops: KvOp[] = rows.map((row) => ({ table: TABLE, key: rowKey(row), remove: true }));
-    if (ops.length > 0) await this.#store.write(ops);
+  /** Resolved means that the rows are gone from this disk. */
+  remove(rows: readonly StagedHeader[]): Promise<void> {
+    return this.#store.erase(rows.map(rowKey));
   }
 
   /** Removes what is staged of a record, in every version. */
-  async removeRecord(record: Uint8Array): Promise<void> {
-    const end = concat(record, new Uint8Array(8).fill(0xff));
-    const ops: KvOp[] = Array.from(this.#store.range(TABLE, { gte: record, lt: end }), ([key]) => ({
-      table: TABLE,
-      key,
-      remove: true,
-    }));
-    if (ops.length > 0) await this.#store.write(ops);
+  removeRecord(record: Uint8Array): Promise<void> {
+    const lt = concat(record, new Uint8Array(8).fill(0xff));
+    return this.#store.erase([...this.#store.keys({ gte: record, lt })]);
   }
 
   /** Everything staged, for the sweep. */
   all(): (StagedRecord | StagedPolicy)[] {
-    return Array.from(this.#store.range(TABLE, {}), ([, value]) => this.#open(value));
+    return [...this.#store.keys()].flatMap((key) => this.#open(key) ?? []);
   }
 
-  #open(row: Uint8Array): StagedRecord | StagedPolicy {
-    const bytes = gcmOpen(this.#key, row.subarray(0, 12), AAD, row.subarray(12));
-    return decodeCbor(bytes) as StagedRecord | StagedPolicy;
+  /** A consistent copy into the empty directory `dir`, for a backup. */
+  copyTo(dir: string): Promise<void> {
+    return this.#store.copyTo(dir);
+  }
+
+  close(): Promise<void> {
+    return this.#store.close();
+  }
+
+  #open(key: Uint8Array): StagedRecord | StagedPolicy | undefined {
+    const bytes = this.#store.get(key, this.#key);
+    return bytes === undefined ? undefined : (decodeCbor(bytes) as StagedRecord | StagedPolicy);
   }
 }
 

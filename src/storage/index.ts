@@ -26,7 +26,7 @@ export {
   type PayloadStore,
   type StoredObject,
 } from './payload/payload-store.ts';
-export type { ErasableOptions, Random } from './secrets/erasable.ts';
+export { type ErasableOptions, type ErasableStore, openErasable, type Random } from './secrets/erasable.ts';
 export { HEADER_BYTES_MAX, type HeaderStore, headerHash, openHeaderStore } from './secrets/headers.ts';
 export { createKeystore, type Keystore, openKeystore, SECRET_BYTES_MAX } from './secrets/keystore.ts';
 export { KEY_FILE_BYTES_MIN, type Unlock } from './secrets/unlock.ts';

@@ -16,7 +16,7 @@ import { hkdfSha256 } from '../../codec/hash.ts';
 import { storageError } from '../errors.ts';
 import { type Environment, openEnvironment } from '../lmdb/environment.ts';
 import type { FreeSpaceProbe } from '../lmdb/free-space.ts';
-import type { KvOp } from '../lmdb/kv.ts';
+import type { KvOp, KvRange } from '../lmdb/kv.ts';
 import { type KeySlots, openKeySlots, SLOT_BYTES } from './key-slots.ts';
 
 /** HKDF info of the sealing key. */
@@ -102,9 +102,9 @@ export class ErasableStore {
     return slot !== undefined && this.#slots.read(slot) !== undefined;
   }
 
-  /** Every key, in byte order. */
-  *keys(): Iterable<Uint8Array> {
-    for (const [key] of this.env.range(SLOTS, {})) yield key;
+  /** The keys in byte order, all or a range of them. */
+  *keys(range: KvRange = {}): Iterable<Uint8Array> {
+    for (const [key] of this.env.range(SLOTS, range)) yield key;
   }
 
   /**
@@ -152,6 +152,7 @@ export class ErasableStore {
     return this.#inTurn(async () => {
       const known = keys.filter((key) => this.#slotOf(key) !== undefined);
       const slots = known.map((key) => this.#slotOf(key)).filter((slot) => slot !== undefined);
+      if (slots.length === 0) return;
       await this.#slots.write(new Map(slots.map((slot) => [slot, undefined])));
       await this.env.write(
         known.flatMap((key) => [SEALED, SLOTS].map((table): KvOp => ({ table, key, remove: true }))),

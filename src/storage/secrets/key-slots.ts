@@ -72,9 +72,8 @@ class SlotFile implements KeySlots {
   async write(changes: ReadonlyMap<number, Uint8Array | undefined>): Promise<void> {
     try {
       for (const slot of changes.keys()) await this.#reach(slot);
-      for (const [slot, key] of changes) {
-        if (key !== undefined && key.length !== SLOT_BYTES) throw new RangeError('a slot holds 32 bytes');
-        await this.#file.write(key ?? new Uint8Array(SLOT_BYTES), 0, SLOT_BYTES, slot * SLOT_BYTES);
+      for (const { first, bytes } of runsOf(changes)) {
+        await this.#file.write(bytes, 0, bytes.length, first * SLOT_BYTES);
       }
       await this.#file.datasync();
     } catch (cause) {
@@ -103,5 +102,24 @@ class SlotFile implements KeySlots {
     readSync(this.#file.fd, bytes, 0, bytes.length, first * SLOT_BYTES);
     const keys = Array.from({ length: count }, (_, i) => bytes.slice(i * SLOT_BYTES, (i + 1) * SLOT_BYTES));
     return keys.map((key) => (key.some((byte) => byte !== 0) ? key : undefined));
+  }
+}
+
+/** Neighbouring slots as one write each, since thousands may change at a time. */
+function* runsOf(
+  changes: ReadonlyMap<number, Uint8Array | undefined>,
+): Generator<{ first: number; bytes: Uint8Array }> {
+  const slots = [...changes.keys()].sort((a, b) => a - b);
+  for (let at = 0, end = 0; at < slots.length; at = end) {
+    end = at + 1;
+    while (end < slots.length && slots[end] === slots[end - 1] + 1) end += 1;
+    const bytes = new Uint8Array((end - at) * SLOT_BYTES);
+    for (let i = at; i < end; i++) {
+      const key = changes.get(slots[i]);
+      if (key === undefined) continue;
+      if (key.length !== SLOT_BYTES) throw new RangeError('a slot holds 32 bytes');
+      bytes.set(key, (i - at) * SLOT_BYTES);
+    }
+    yield { first: slots[at], bytes };
   }
 }
