@@ -121,6 +121,7 @@ const CODES: Readonly<Record<string, readonly [status: number, title: string]>> 
   'state.damaged': [503, "This node's store is damaged"],
   'storage.bad_cid': [400, 'Malformed content identifier'],
   'storage.bad_key': [400, 'Malformed store key'],
+  'search.numbers_unproven': [502, 'Record numbers are not as the ledger has them'],
   'storage.bad_range': [416, 'The range lies outside the object'],
   'storage.bad_request': [400, 'The gateway request was refused'],
   'storage.block_too_large': [413, 'The block is too large'],
