@@ -317,6 +317,8 @@ export class MemberNode {
     });
     const key = validatorKey(validatorSeed);
     const wal = new FileWal(join(dir, 'wal'));
+    // Its votes may be lost: it observes until they cannot matter, and an operator should look at the disk.
+    if (!wal.contents.whole) log.event('consensus.wal_damaged', { observes: true });
     const consensus = new PbftNode({
       key,
       genesis: {
