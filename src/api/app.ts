@@ -33,6 +33,7 @@ import { keyRoutes } from './routes/keys.ts';
 import { ledgerRoutes } from './routes/ledger.ts';
 import { memberRoutes } from './routes/members.ts';
 import { operationRoutes } from './routes/operations.ts';
+import { payloadRoutes } from './routes/payloads.ts';
 import { recordRoutes } from './routes/records.ts';
 import { searchRoutes } from './routes/search.ts';
 import { sessionRoutes } from './routes/session.ts';
@@ -150,6 +151,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
       memberRoutes(v1, services);
       subjectRoutes(v1, services);
       keyRoutes(v1, services);
+      await v1.register(async (scope) => payloadRoutes(scope, services));
       recordRoutes(v1, services);
       consentRoutes(v1, services);
       searchRoutes(v1, services);

@@ -45,7 +45,12 @@ export interface LedgerReads {
     prefix: string,
     options: { after?: string; limit: number },
   ): Promise<readonly (readonly [string, unknown])[]>;
-  getWithProof(key: string): Promise<{ value: Uint8Array | null; proof: Uint8Array; checkpoint: string }>;
+  /** State values, null when absent, with encoded proofs, in order, all under one cosigned checkpoint of `size`. */
+  getWithProofs(keys: readonly string[]): Promise<{
+    readonly values: readonly { readonly value: Uint8Array | null; readonly proof: Uint8Array }[];
+    readonly checkpoint: string;
+    readonly size: number;
+  }>;
   entry(id: EntryId): CommittedEntry | undefined;
   entries(filter: EntryFilter): { readonly entries: readonly CommittedEntry[]; readonly next: string | null };
   /** Receipt with a quorum of cosignatures; null when they have not arrived within `waitMs`. */
@@ -90,7 +95,8 @@ export interface PartsAnswer {
 
 export interface SealedUpload {
   readonly header: Uint8Array;
-  readonly payload: Uint8Array;
+  /** Null for a payload that its author has sent before. */
+  readonly payload: Uint8Array | null;
   /** Keywords sealed by HPKE to the custodian's indexer key, or null for a record that is not indexed. */
   readonly keywords: Uint8Array | null;
 }
@@ -158,6 +164,8 @@ export interface Services {
   };
 
   records: {
+    /** Stores a payload of any length ahead of the record that will name it. */
+    receivePayload(by: Session, source: AsyncIterable<Uint8Array>): Promise<{ cid: string; size: number }>;
     /** Stores header and payload durably, commits RecordPut, queues the keywords. */
     putSealed(request: Uint8Array, uploads: readonly SealedUpload[]): Promise<CommittedEntry>;
     /** With an idempotency key the same call again answers with what the first one committed. */
@@ -196,6 +204,8 @@ export interface Services {
       from: number,
       count: number,
     ): readonly { record: string; patient: string | null; dead: boolean }[];
+    /** Dead index numbers in the order of death, from the `from`th on. */
+    deaths(custodian: MemberId, from: number, count: number): readonly number[];
     segment(id: string, range?: { start: number; end: number }): Promise<Uint8Array>;
     /** Gateway query for callers without SDK. */
     query(
@@ -204,8 +214,6 @@ export interface Services {
       options: {
         unit: 'patient' | 'record';
         purpose: string;
-    /** Dead index numbers in the order of death, from the `from`th on. */
-    deaths(custodian: MemberId, from: number, count: number): readonly number[];
         custodians?: readonly MemberId[];
         limit: number;
       },

@@ -3,6 +3,7 @@
  * sees the same codes as inside the house. Every body is checked by its reader; nothing here trusts a gateway.
  */
 import { CodedError } from '../codec/errors.ts';
+import { readable, Stall } from './stall.ts';
 
 /** Longest a call may take unless it says otherwise. */
 export const CALL_TIMEOUT_MS = 60_000;
@@ -18,6 +19,8 @@ export interface Call {
   readonly body?: unknown;
   /** Raw body with its media type, instead of JSON. */
   readonly raw?: { readonly type: string; readonly bytes: Uint8Array };
+  /** Bytes of any length, sent as they come, instead of JSON. */
+  readonly source?: AsyncIterable<Uint8Array>;
   readonly headers?: Readonly<Record<string, string>>;
   readonly timeoutMs?: number;
 }
@@ -73,67 +76,88 @@ export class Gateway {
     return new Uint8Array(await (await this.#authorised(method, path, call)).arrayBuffer());
   }
 
-  /** The answer as a stream of chunks. */
+  /** The answer as a stream of chunks, however long it takes as long as it does not stand still. */
   async *stream(method: string, path: string, call: Call = {}): AsyncIterable<Uint8Array> {
-    const { body } = await this.#authorised(method, path, call);
+    const stall = new Stall();
+    const { body } = await this.#authorised(method, path, call, stall);
     if (body === null) return;
     const reader = body.getReader();
     try {
       for (;;) {
-        const { done, value } = await reader.read();
+        const { done, value } = await stall.wait(reader.read());
         if (done) return;
         yield value;
       }
+    } catch (cause) {
+      throw this.#failed(cause);
     } finally {
       await reader.cancel().catch(() => undefined);
     }
   }
 
-  async #authorised(method: string, path: string, call: Call): Promise<Response> {
+  /** Sends a stream of any length; the answer is JSON. Throws what the source throws. */
+  async upload<T>(path: string, source: AsyncIterable<Uint8Array>): Promise<T> {
+    // A stream cannot be sent twice, so a session that has expired is renewed first.
+    await this.json('GET', '/v1/me');
+    return (await json(await this.#send('POST', path, { source }, new Stall()))) as T;
+  }
+
+  async #authorised(method: string, path: string, call: Call, stall?: Stall): Promise<Response> {
     try {
-      return await this.#send(method, path, call);
+      return await this.#send(method, path, call, stall);
     } catch (error) {
       if (!(error instanceof CodedError) || error.code !== 'auth.expired' || this.#login === undefined)
         throw error;
       await this.login(this.#login.account, this.#login.password);
-      return this.#send(method, path, call);
+      return this.#send(method, path, call, stall);
     }
   }
 
-  async #send(method: string, path: string, call: Call): Promise<Response> {
+  /** With a `stall`, that watches the call in place of the clock. */
+  async #send(method: string, path: string, call: Call, stall?: Stall): Promise<Response> {
     const headers: Record<string, string> = { ...call.headers };
     if (this.#token !== undefined) headers.authorization = `Bearer ${this.#token}`;
     if (this.#height > 0) headers['hippocrypt-min-height'] = String(this.#height);
-    let body: string | ArrayBuffer | undefined;
-    if (call.raw !== undefined) {
+    let body: string | ArrayBuffer | ReadableStream<Uint8Array> | undefined;
+    if (call.source !== undefined && stall !== undefined) {
+      headers['content-type'] = 'application/octet-stream';
+      body = readable(call.source, stall);
+    } else if (call.raw !== undefined) {
       headers['content-type'] = call.raw.type;
       body = Uint8Array.from(call.raw.bytes).buffer;
     } else if (call.body !== undefined) {
       headers['content-type'] = 'application/json';
       body = JSON.stringify(call.body);
     }
+    const request = {
+      method,
+      headers,
+      ...(body === undefined ? {} : { body }),
+      // A body that is a stream is refused without it.
+      ...(call.source === undefined ? {} : { duplex: 'half' }),
+      signal: stall?.signal ?? AbortSignal.timeout(call.timeoutMs ?? CALL_TIMEOUT_MS),
+    };
     let response: Response;
     try {
-      response = await this.#fetch(this.url + path, {
-        method,
-        headers,
-        ...(body === undefined ? {} : { body }),
-        signal: AbortSignal.timeout(call.timeoutMs ?? CALL_TIMEOUT_MS),
-      });
+      const sent = this.#fetch(this.url + path, request);
+      response = await (stall?.wait(sent) ?? sent);
     } catch (cause) {
-      const late = (cause as { name?: string }).name === 'TimeoutError';
-      throw new CodedError(
-        late ? 'client.timeout' : 'client.unreachable',
-        late
-          ? `${this.url} did not answer in time`
-          : `${this.url} cannot be reached: is the gateway running?`,
-        { cause },
-      );
+      throw stall?.sourceError ?? this.#failed(cause);
     }
     // What this client has seen once is not unseen again, whichever node answers next.
     this.see(Number(response.headers.get('hippocrypt-height') ?? 0) || 0);
     if (response.ok) return response;
     throw await problemOf(response);
+  }
+
+  /** Why a call had no answer, or not all of it. */
+  #failed(cause: unknown): CodedError {
+    const isLate = (cause as { name?: string }).name === 'TimeoutError';
+    return isLate
+      ? new CodedError('client.timeout', `${this.url} did not answer in time`, { cause })
+      : new CodedError('client.unreachable', `${this.url} cannot be reached: is the gateway running?`, {
+          cause,
+        });
   }
 }
 

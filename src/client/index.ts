@@ -28,7 +28,9 @@ export { Proven } from './proven.ts';
 export {
   type AccessReport,
   type NewRecord,
+  type NewRecordStream,
   type Opened,
+  type OpenedStream,
   type Purpose,
   type PutReport,
   Records,
@@ -77,7 +79,7 @@ export class Hippocrypt {
     this.keys = new Keys(this.context);
     this.proven = new Proven(this.context, this.anchors);
     this.records = new Records(this.context, this.keys, this.proven);
-    this.search = new Search(this.context, this.records, this.anchors);
+    this.search = new Search(this.context, this.records, this.proven);
     this.consents = new Consents(this.context);
   }
 

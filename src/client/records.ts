@@ -23,7 +23,11 @@ import { defaultPolicy, departmentOf, extractKeywords, type JsonObject, toKeywor
 import type { Context } from './context.ts';
 import type { Keys, PartsJson } from './keys.ts';
 import type { Proven } from './proven.ts';
+import { openedStream, sealedStream } from './record-streams.ts';
 import type { Committed, RecordInfo } from './types.ts';
+
+/** Sealed payloads up to here travel inside the request of their record; longer ones go ahead of it as a stream. */
+const INLINE_PAYLOAD_MAX = 1024 * 1024;
 
 export type Purpose = 'treatment' | 'payment' | 'operations' | 'research' | 'patient' | 'audit';
 
@@ -34,6 +38,11 @@ export interface NewRecord {
   readonly patient: string | null;
   /** Policy text; the default policy of the resource type when it is left out. */
   readonly policy?: string;
+}
+
+export interface NewRecordStream extends Omit<NewRecord, 'content'> {
+  /** Bytes of any length, read once. They are not searched for keywords. */
+  readonly source: AsyncIterable<Uint8Array>;
 }
 
 export interface PutReport {
@@ -58,6 +67,14 @@ export interface Opened {
   readonly record: RecordInfo;
   readonly plaintext: Uint8Array;
   readonly access: Committed;
+}
+
+export interface OpenedStream extends Omit<Opened, 'plaintext'> {
+  /**
+   * The plaintext in order, each chunk authentic. That nothing is missing is known at its end only: a cut or swapped
+   * payload throws there (`abe.payload_rejected`, `payload.cid_mismatch`).
+   */
+  readonly plaintext: AsyncIterable<Uint8Array>;
 }
 
 export class Records {
@@ -143,7 +160,7 @@ export class Records {
         };
         const upload = {
           header: toBase64url(sealed.header),
-          payload: toBase64url(sealed.payload),
+          payload: await this.#inline(sealed.payload),
           keywords: sealedKeywords === null ? null : toBase64url(sealedKeywords),
         };
         return { row, upload };
@@ -158,6 +175,34 @@ export class Records {
       },
     );
     return { records: answer.records, committed: answer.committed };
+  }
+
+  /** Seals and puts one record of any length in bounded memory. */
+  async putStream(options: NewRecordStream): Promise<PutReport> {
+    const context = this.#context;
+    const [group, keys, registry] = await Promise.all([
+      context.group(),
+      this.#proven.authorityKeys(),
+      context.registry(),
+      context.members(),
+    ]);
+    const { member } = context.device;
+    const { patient, source } = options;
+    const { random } = context;
+    const recordId = random(32);
+    const about = patient === null ? {} : { patient };
+    const policy = parsePolicy(options.policy ?? defaultPolicy('', { member: memberId(member), ...about }));
+    const { row, header } = await sealedStream(
+      { group, mpk: keys.mpk, registry, recordId, policy, random },
+      source,
+      (payload) => context.gateway.upload('/v1/payloads', payload),
+    );
+    const pseudonym = patient === null ? null : fromHex(patient);
+    const signed = await context.sign('RecordPut', {
+      records: [{ ...row, patient: pseudonym, indexed: false }],
+    });
+    const uploads = [{ header: toBase64url(header), payload: null, keywords: null }];
+    return context.gateway.json('POST', '/v1/records', { body: { ...signed, uploads } });
   }
 
   /** Asks for access to records: one entry, a verdict for each, gates for what was granted. */
@@ -202,6 +247,19 @@ export class Records {
     const commitment = fromHex(record.commitment ?? '');
     const plaintext = openRecordPayload(dataKey, fromHex(id), payload, commitment);
     dataKey.fill(0);
+    return { record, plaintext, access: access.committed };
+  }
+
+  /** Opens a record of any length in bounded memory. Throws as `open` does; see `OpenedStream` for the rest. */
+  async openStream(id: string, purpose: Purpose = 'treatment'): Promise<OpenedStream> {
+    const record = await this.get(id);
+    const [header] = await Promise.all([this.header(record), this.#proven.requireRecord(record)]);
+    const access = await this.access([record], purpose);
+    denyUnless(access.verdicts[0], access.committed);
+    const dataKey = await this.dataKey(record, access.ring, header);
+    const sealed = this.#context.gateway.stream('GET', `/v1/records/${id}/payload`);
+    const commitment = fromHex(record.commitment ?? '');
+    const plaintext = openedStream({ dataKey, recordId: fromHex(id), cid: record.cid, commitment }, sealed);
     return { record, plaintext, access: access.committed };
   }
 
@@ -301,6 +359,16 @@ export class Records {
 
   explain(id: string): Promise<{ granted: boolean; reason: string; explanation: string }> {
     return this.#context.gateway.json('GET', `/v1/records/${id}/explain`);
+  }
+
+  /** A payload for the body of a request, or null once it was sent ahead of it. */
+  async #inline(payload: Uint8Array): Promise<string | null> {
+    if (payload.length <= INLINE_PAYLOAD_MAX) return toBase64url(payload);
+    const whole = async function* (): AsyncGenerator<Uint8Array> {
+      yield payload;
+    };
+    await this.#context.gateway.upload('/v1/payloads', whole());
+    return null;
   }
 
   async #ciphertext(record: RecordInfo): Promise<{ header: Uint8Array; payload: Uint8Array }> {

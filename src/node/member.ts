@@ -32,11 +32,13 @@ import {
   decodeGenesis,
   type EntryType,
   encodeRequest,
+  hasRight,
   LedgerEngine,
   STATE,
   signTransaction,
   type TransactionDraft,
   type VerifiedSignatures,
+  WriteBehind,
 } from '../ledger/index.ts';
 import {
   type BackupSummary,
@@ -49,12 +51,16 @@ import {
   type Repository,
   restoredMark,
 } from '../storage/index.ts';
+import { WriteGate } from '../storage/kubo/write-gate.ts';
 import { Accounts } from './accounts.ts';
 import { Agent } from './agent.ts';
 import { type BackupPlan, BackupSchedule, backupLive } from './backup.ts';
+import { Companions } from './companions.ts';
 import { Copies } from './copies.ts';
 import { Custody } from './custody.ts';
+import { Epochs } from './epochs.ts';
 import { Erasure } from './erasure.ts';
+import { eraseFieldKeys, type FieldOwner, heldFieldKeys } from './field-keys.ts';
 import { COPIES_DEFAULT } from './holders.ts';
 import { startHousekeeping } from './housekeeping.ts';
 import { operatorOf, SECRETS, secretOf } from './identity.ts';
@@ -67,16 +73,16 @@ import { catchUp, clearMarkWhenVoting, serveTip } from './rejoin.ts';
 import { Replicas } from './replicas.ts';
 import { Replication, STORED_TABLE } from './replication.ts';
 import { SearchService } from './search-service.ts';
-import { SegmentFiles } from './segment-files.ts';
+import { SegmentFiles, type SegmentFolder } from './segment-files.ts';
 import { servicesOf } from './services.ts';
-import { heldFieldKeys } from './setup.ts';
 import { Staging } from './staging.ts';
 import { Subjects } from './subjects.ts';
+import { UPLOADS_TABLE, Uploads } from './uploads.ts';
 import type { WorkPool } from './work/pool.ts';
 import type { Parameters } from './work/tasks.ts';
 
 /** Tables of a node's own environment, beside the ledger's. */
-const NODE_TABLES = ['accounts', 'identifiers', 'manifests', STORED_TABLE];
+const NODE_TABLES = ['accounts', 'identifiers', 'manifests', STORED_TABLE, UPLOADS_TABLE];
 const LEDGER_TABLES = [
   'entry',
   'entry-id',
@@ -132,6 +138,7 @@ export class MemberNode {
   readonly accounts: Accounts;
   readonly subjects: Subjects;
   readonly records: Records;
+  readonly uploads: Uploads;
   readonly search: SearchService;
   readonly replicas: Replicas;
   readonly copies: Copies;
@@ -143,8 +150,10 @@ export class MemberNode {
   readonly payloads: PayloadStore;
   readonly headers: HeaderStore;
   readonly staging: Staging;
+  readonly companions: Companions;
   readonly options: MemberOptions;
   indexes: IndexService | undefined;
+  epochs: Epochs | undefined;
   backups: BackupSchedule | undefined;
   app: FastifyInstance | undefined;
   readonly #environments: readonly Environment[];
@@ -164,6 +173,7 @@ export class MemberNode {
     payloads: PayloadStore;
     headers: HeaderStore;
     staging: Staging;
+    companions: Companions;
     environments: readonly Environment[];
     store: Environment;
     local: Uint8Array;
@@ -182,6 +192,7 @@ export class MemberNode {
     this.payloads = parts.payloads;
     this.headers = parts.headers;
     this.staging = parts.staging;
+    this.companions = parts.companions;
     this.options = options;
     this.#environments = parts.environments;
     const commit = (subject: SubjectId, type: string, body: unknown): Promise<readonly CommittedEntry[]> =>
@@ -209,6 +220,7 @@ export class MemberNode {
       link,
       store,
       segments: (custodian) => this.segments(custodian),
+      companions: parts.companions,
       onError: (event, error) => this.#logError(event, error),
     });
     serveTip(link, ledger, options.clock);
@@ -229,12 +241,22 @@ export class MemberNode {
       commit,
     });
     const parameters = (): Parameters => this.parameters();
+    const gate = new WriteGate();
+    this.uploads = new Uploads({
+      store,
+      payloads: parts.payloads,
+      gate,
+      mayPut: (subject) => hasRight(parts.engine.state, subject, 'author', ledger.tipTimeMs()),
+      clock: options.clock,
+    });
     this.records = new Records({
       member: id,
       ledger,
       headers: parts.headers,
       payloads: parts.payloads,
       staging: this.staging,
+      uploads: this.uploads,
+      gate,
       copies: this.copies,
       pool,
       agent,
@@ -288,7 +310,7 @@ export class MemberNode {
     });
   }
 
-  readonly #segments = new Map<MemberId, Promise<SegmentFiles>>();
+  readonly #segments = new Map<MemberId, Promise<SegmentFolder>>();
 
   /** Opens every store, recovers, and joins the consensus. The gateway listens only after `listen`. */
   static async open(options: MemberOptions): Promise<MemberNode> {
@@ -308,7 +330,7 @@ export class MemberNode {
     const stagingKey = hkdfSha256(local, new Uint8Array(), 'hippocrypt/staging/1', 32);
     const staging = await Staging.open(join(dir, 'staging'), stagingKey, { random });
     const engine: LedgerEngine = await LedgerEngine.open({
-      store: ledgerEnv,
+      store: new WriteBehind(ledgerEnv),
       genesis,
       cosign: { member: self.id, signer },
       ...(options.signatures === undefined ? {} : { signatures: options.signatures }),
@@ -352,6 +374,7 @@ export class MemberNode {
       payloads,
       headers,
       staging,
+      companions: await Companions.open(dir, memberId(self.id), local),
       environments: [ledgerEnv, nodeEnv],
       store: nodeEnv,
       local,
@@ -380,15 +403,10 @@ export class MemberNode {
       staging: this.staging,
       replicas: this.replicas,
       segments: await this.segments(this.id),
-      vault: await SegmentFiles.open(join(this.options.dir, 'vault')),
-      vaultKey: hkdfSha256(
-        await secretOf(keystore, SECRETS.local),
-        new Uint8Array(),
-        'hippocrypt/vault/1',
-        32,
-      ),
+      companions: this.companions,
       indexerKeys: await hpkeKeyPair(await secretOf(keystore, SECRETS.indexer)),
-      fieldKeys: await heldFieldKeys(keystore),
+      fieldKeys: await heldFieldKeys(this.fieldOwner()),
+      eraseKeys: (keys) => eraseFieldKeys(keystore, keys),
       pool: this.options.pool,
       random,
       commit: async (body) => {
@@ -396,7 +414,15 @@ export class MemberNode {
       },
       onError: (event, error) => this.#logError(event, error),
     });
+    this.epochs = new Epochs({
+      owner: this.fieldOwner(),
+      indexes: this.indexes,
+      state: () => this.engine.state,
+      log: (name, fields) => log.event(name, fields),
+      onError: (event, error) => this.#logError(event, error),
+    });
     this.#stops.push(
+      await this.epochs.start(),
       this.indexes.start(),
       this.replicas.start(),
       this.erasure.start(),
@@ -406,6 +432,8 @@ export class MemberNode {
       await startHousekeeping({
         records: this.records,
         indexes: this.indexes,
+        replicas: this.replicas,
+        ledger: this.ledger,
         clock,
         log,
         onError: (event, error) => this.#logError(event, error),
@@ -428,6 +456,21 @@ export class MemberNode {
     const { dir, keystore, clock } = this.options;
     const { headers, payloads, staging } = this;
     return backupLive({ dir, ledger, node, keystore, headers, payloads, staging }, repository, clock());
+  }
+
+  /** This member as the owner of search fields. */
+  fieldOwner(): FieldOwner {
+    const { keystore, pool, random } = this.options;
+    return {
+      id: this.id,
+      ledger: this.ledger,
+      keystore,
+      headers: this.headers,
+      pool,
+      parameters: () => this.parameters(),
+      random,
+      commit: (bodies) => this.commitAs(this.operator, 'FieldKeyPut', bodies),
+    };
   }
 
   indexService(): IndexService {
@@ -493,7 +536,7 @@ export class MemberNode {
     return { keys: this.#authorityKeys().bytes, registry: this.#registry.bytes };
   }
 
-  segments(custodian: MemberId): Promise<SegmentFiles> {
+  segments(custodian: MemberId): Promise<SegmentFolder> {
     const known = this.#segments.get(custodian);
     if (known !== undefined) return known;
     const opened = SegmentFiles.open(join(this.options.dir, 'index', custodian));

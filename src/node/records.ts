@@ -8,20 +8,23 @@ import { concat, equalBytes, fromHex, fromUtf8, toHex, u32be, utf8 } from '../co
 import { encodeCbor } from '../codec/cbor.ts';
 import { CodedError, hasCode } from '../codec/errors.ts';
 import { hmacSha256, sha256 } from '../codec/hash.ts';
-import { type MemberId, type RecordId, recordId, type SubjectId } from '../codec/ids.ts';
+import { type MemberId, type RecordId, recordId, type SubjectId, subjectId } from '../codec/ids.ts';
 import { defaultPolicy, departmentOf, extractKeywords, type JsonObject, toKeywords } from '../fhir/index.ts';
 import { decodeRequest, type Purpose, type RecordState, STATE } from '../ledger/index.ts';
 import type { HeaderStore, PayloadStore } from '../storage/index.ts';
-import { WriteGate } from '../storage/kubo/write-gate.ts';
+import type { WriteGate } from '../storage/kubo/write-gate.ts';
 import type { Agent } from './agent.ts';
 import type { Copies } from './copies.ts';
 import type { NodeLedger } from './ledger.ts';
 import type { StagedHeader, StagedPolicy, StagedRecord, Staging } from './staging.ts';
+import type { Uploads } from './uploads.ts';
 import type { WorkPool } from './work/pool.ts';
 import type { Parameters } from './work/tasks.ts';
 
 /** Records sealed by one task of a worker thread. */
 const SEAL_BATCH = 16;
+/** Largest payload that a gateway opens for a subject in its custody: the answer is one JSON text. */
+const CUSTODIAL_OPEN_MAX = 24 * 1024 * 1024;
 /** Grace of the collection that only marks. */
 const MARK_GRACE_MS = 5 * 60_000;
 
@@ -31,6 +34,9 @@ export interface RecordsOptions {
   readonly headers: HeaderStore;
   readonly payloads: PayloadStore;
   readonly staging: Staging;
+  readonly uploads: Uploads;
+  /** A payload is stored before it is staged: a collection without grace runs between, never inside the two. */
+  readonly gate: WriteGate;
   readonly copies: Copies;
   readonly pool: WorkPool;
   readonly agent: Agent;
@@ -59,8 +65,6 @@ export class Records {
   readonly #options: RecordsOptions;
   /** Puts under way by their Idempotency-Key, so that the same request sent twice at once is one. */
   readonly #puts = new Map<string, Promise<unknown>>();
-  /** A payload is stored before it is staged: a collection without grace runs between, never inside the two. */
-  readonly #gate = new WriteGate();
 
   constructor(options: RecordsOptions) {
     this.#options = options;
@@ -71,7 +75,7 @@ export class Records {
    * a request that the ledger would refuse.
    */
   async putSealed(request: Uint8Array, uploads: readonly SealedUpload[]): Promise<CommittedEntry> {
-    const { payloads, ledger } = this.#options;
+    const { payloads, ledger, uploads: sent, gate } = this.#options;
     const before = await ledger.admit(request);
     if (before !== undefined) return before[0];
     const { transaction } = decodeRequest(request);
@@ -83,15 +87,24 @@ export class Records {
       );
     }
     for (let i = 0; i < rows.length; i++) checkHeader(rows[i], uploads[i].header);
-    const staged = await this.#gate.writing(async () => {
-      const stored = await payloads.putMany(uploads.map((upload) => upload.payload));
-      for (let i = 0; i < rows.length; i++) {
-        if (stored[i].cid !== rows[i].cid || uploads[i].payload.length !== rows[i].bytes) {
+    const author = subjectId(toHex(transaction.subject));
+    const staged = await gate.writing(async () => {
+      const inline = uploads.flatMap(({ payload }, i) => (payload === null ? [] : [{ i, payload }]));
+      const stored = await payloads.putMany(inline.map(({ payload }) => payload));
+      for (const [at, { i, payload }] of inline.entries()) {
+        if (stored[at].cid !== rows[i].cid || payload.length !== rows[i].bytes) {
           throw new CodedError(
             'record.cid_mismatch',
-            `record ${i}: the payload has CID ${stored[i].cid}, not the signed one`,
+            `record ${i}: the payload has CID ${stored[at].cid}, not the signed one`,
           );
         }
+      }
+      for (const [i, { cid, bytes }] of rows.entries()) {
+        if (uploads[i].payload !== null || sent.holds(author, cid, bytes)) continue;
+        throw new CodedError(
+          'record.payload_unknown',
+          `record ${i}: its author has sent no payload with this CID and length, or too long ago: POST /v1/payloads first`,
+        );
       }
       const staging = rows.map(({ record, version, cid, headerHash: hash }, i) => ({
         record,
@@ -104,11 +117,16 @@ export class Records {
       await this.#options.staging.put(staging);
       return staging;
     });
-    return this.#commitStaged(
+    const entry = await this.#commitStaged(
       request,
       staged,
       uploads.map((upload) => upload.header),
     );
+    await sent.settle(
+      author,
+      rows.flatMap(({ cid }, i) => (uploads[i].payload === null ? [cid] : [])),
+    );
+    return entry;
   }
 
   /**
@@ -179,7 +197,7 @@ export class Records {
       );
     }
     const sealed = (await Promise.all(batches)).flat();
-    const { rows, request, staged } = await this.#gate.writing(async () => {
+    const { rows, request, staged } = await this.#options.gate.writing(async () => {
       const stored = await payloads.putMany(sealed.map((one) => one.payload));
       const rows: Row[] = sealed.map((one, i) => ({
         record: items[i].recordId,
@@ -268,6 +286,13 @@ export class Records {
     purpose: Purpose,
   ): Promise<{ plaintext: Uint8Array; access: CommittedEntry }> {
     const record = this.#live(id);
+    if (record.bytes > CUSTODIAL_OPEN_MAX) {
+      throw new CodedError(
+        'record.too_large',
+        `a gateway opens at most ${CUSTODIAL_OPEN_MAX} bytes; larger records open with keys of your own (SDK or CLI)`,
+        { details: { bytes: record.bytes, max: CUSTODIAL_OPEN_MAX } },
+      );
+    }
     const { size, stream } = await this.payload(id);
     const payload = new Uint8Array(size);
     let offset = 0;
@@ -290,7 +315,8 @@ export class Records {
    * time; the payloads go with the next collection. Answers how many were orphans.
    */
   async sweep(): Promise<number> {
-    const { staging, ledger, headers } = this.#options;
+    const { staging, uploads, ledger, headers } = this.#options;
+    await uploads.sweep();
     const now = ledger.tipTimeMs();
     const orphans: StagedHeader[] = [];
     const settled: StagedHeader[] = [];
@@ -317,13 +343,13 @@ export class Records {
     const { payloads } = this.#options;
     // Marks what is dead; only what another collection marked long before goes already here.
     await payloads.collect(this.#liveCids(), MARK_GRACE_MS, nowMs);
-    return this.#gate.alone(async () => (await payloads.collect(this.#liveCids(), 0, nowMs)).removed);
+    return this.#options.gate.alone(async () => (await payloads.collect(this.#liveCids(), 0, nowMs)).removed);
   }
 
   /** CIDs that a live record or a staged one names. */
   #liveCids(): Set<string> {
-    const { staging, ledger } = this.#options;
-    const live = new Set(staging.all().flatMap(({ cid }) => cid ?? []));
+    const { staging, uploads, ledger } = this.#options;
+    const live = new Set([...staging.all().flatMap(({ cid }) => cid ?? []), ...uploads.cids()]);
     for (const member of ledger.members()) {
       for (const row of ledger.book.rows(member)) {
         const state = row === undefined ? undefined : ledger.state(STATE.record(row.record));

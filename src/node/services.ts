@@ -70,6 +70,7 @@ export function servicesOf(node: MemberNode): Services {
       },
     },
     records: {
+      receivePayload: (by, source) => node.uploads.receive(by, source),
       putSealed: (request, uploads) => records.putSealed(request, uploads),
       putPlain: (by, uploads, key) => records.putPlain(by, uploads, key),
       changePolicySealed: (request, header) => records.changePolicySealed(request, header),
@@ -85,8 +86,8 @@ export function servicesOf(node: MemberNode): Services {
       },
       manifest: async (custodian) => replicas.manifestBytes(custodian),
       numbers: (custodian, from, count) => search.numbers(custodian, from, count),
-      segment: (id, range) => search.segment(id, range),
       deaths: (custodian, from, count) => search.deaths(custodian, from, count),
+      segment: (id, range) => search.segment(id, range),
       query: (by, query, options) => search.query(by, query, options),
     },
     ipfs: {

@@ -82,7 +82,9 @@ export function recordRoutes(scope: FastifyInstance, services: Services): void {
             .array(
               z.object({
                 header: base64url(64 * 1024, 'sealed header'),
-                payload: base64url(INLINE_PAYLOAD_MAX, 'sealed payload'),
+                payload: base64url(INLINE_PAYLOAD_MAX, 'sealed payload')
+                  .nullable()
+                  .describe('null for one that was sent to /payloads'),
                 keywords: base64url(256 * 1024, "keywords, sealed to the custodian's indexer").nullable(),
               }),
             )
@@ -125,7 +127,7 @@ export function recordRoutes(scope: FastifyInstance, services: Services): void {
         const signed = await requestOf(services, { session, type: 'RecordPut', body: {}, signed: body });
         const uploads = body.uploads.map((upload) => ({
           header: fromBase64url(upload.header),
-          payload: fromBase64url(upload.payload),
+          payload: upload.payload === null ? null : fromBase64url(upload.payload),
           keywords: upload.keywords === null ? null : fromBase64url(upload.keywords),
         }));
         const entry = await services.records.putSealed(signed, uploads);

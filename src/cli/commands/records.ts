@@ -1,15 +1,20 @@
 /** Records: put, open, get, list, change the policy, inspect a header, explain. */
-import { readFile, writeFile } from 'node:fs/promises';
+import { createReadStream } from 'node:fs';
+import { readFile, stat, writeFile } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { decodePolicy, inspectHeader, printPolicy } from '../../abe/index.ts';
 import { contentJson } from '../../api/json.ts';
-import type { Purpose, RecordInfo } from '../../client/index.ts';
+import type { Purpose, PutReport, RecordInfo } from '../../client/index.ts';
 import { fromBase64url, toBase64url, toHex } from '../../codec/bytes.ts';
 import { CodedError, hasCode } from '../../codec/errors.ts';
 import { LIST_LIMIT_MAX, wholeNumber } from '../arguments.ts';
 import { table } from '../output.ts';
 import { connectProfile } from '../profile.ts';
 import { type CommonOptions, runs } from '../run.ts';
+import { mebibytes, saveStream, shown } from '../transfer.ts';
+
+/** Up to here a file is read whole, and a FHIR resource in it indexed; a longer one passes as a stream. */
+const WHOLE_MAX = 64 * 1024 * 1024;
 
 interface OpenOptions extends CommonOptions {
   readonly purpose: Purpose;
@@ -38,21 +43,22 @@ export function recordCommands(program: Command): void {
       .option('--patient <pseudonym>', 'whom it is about')
       .option('--policy <text>', 'policy; the default of the resource type when left out'),
     async (output, options, [file]) => {
-      const content = new Uint8Array(await readFile(file));
       const client = await connectProfile();
       const patient = options.patient ?? null;
       const policy = options.policy === undefined ? {} : { policy: options.policy };
-      const report = client.context.hasDevice
-        ? await client.records.put([{ content, patient, ...policy }])
-        : await client.gateway.json<{ records: string[]; committed: { entryId: string } }>(
-            'POST',
-            '/v1/records',
-            {
-              body: {
-                records: [{ content: toBase64url(content), encoding: 'base64url', patient, ...policy }],
-              },
-            },
-          );
+      const { size } = await stat(file);
+      const put = async (): Promise<PutReport> => {
+        if (client.context.hasDevice && size > WHOLE_MAX) {
+          output.note('a file of this size is sealed as a stream and not searched for keywords');
+          const source = shown(createReadStream(file), output.progress('sealing', mebibytes(size), 'MiB'));
+          return client.records.putStream({ source, patient, ...policy });
+        }
+        const content = new Uint8Array(await readFile(file));
+        if (client.context.hasDevice) return client.records.put([{ content, patient, ...policy }]);
+        const record = { content: toBase64url(content), encoding: 'base64url', patient, ...policy };
+        return client.gateway.json('POST', '/v1/records', { body: { records: [record] } });
+      };
+      const report = await put();
       output.result(report, () => `record ${report.records[0]}, entry ${report.committed.entryId}`);
     },
   );
@@ -70,13 +76,24 @@ export function recordCommands(program: Command): void {
       .option('--out <file>', 'write the plaintext there'),
     async (output, options, [id]) => {
       const client = await connectProfile();
+      const told = (error: unknown): never => {
+        if (hasCode(error, 'access.denied')) output.note(`what is missing: hippocrypt can-i ${id}`);
+        throw error;
+      };
+      const { bytes } = await client.records.get(id);
+      if (client.context.hasDevice && bytes > WHOLE_MAX) {
+        const opened = await client.records.openStream(id, options.purpose).catch(told);
+        output.note(`access entry ${opened.access.entryId}`);
+        const plaintext = shown(opened.plaintext, output.progress('opening', mebibytes(bytes), 'MiB'));
+        await saveStream(plaintext, options.out);
+        const { entryId: access } = opened.access;
+        if (output.json) output.result({ record: id, access, file: options.out }, () => '');
+        return;
+      }
       let plaintext: Uint8Array;
       let access: string;
       if (client.context.hasDevice) {
-        const opened = await client.records.open(id, options.purpose).catch((error: unknown) => {
-          if (hasCode(error, 'access.denied')) output.note(`what is missing: hippocrypt can-i ${id}`);
-          throw error;
-        });
+        const opened = await client.records.open(id, options.purpose).catch(told);
         plaintext = opened.plaintext;
         access = opened.access.entryId;
       } else {
