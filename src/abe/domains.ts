@@ -19,6 +19,7 @@ export const ABE_DOMAIN = {
   wrapCommitment: 'hippocrypt/abe/wrap-commitment/1',
   wrapAad: 'hippocrypt/abe/wrap-aad/1',
   keyRandomness: 'hippocrypt/abe/key-randomness/1',
+  blinding: 'hippocrypt/abe/blinding/1',
   dualCode: 'hippocrypt/abe/dual-code/1',
   dkgCommit: 'hippocrypt/abe/dkg-commit/1',
   dkgProof: 'hippocrypt/abe/dkg-proof/1',

@@ -6,6 +6,8 @@ export abstract class MclElement {
   readonly words: Int32Array;
   /** Belongs to the keeper (`mcl-keeper.ts`), which may take it away. */
   table: FixedBaseTable | undefined;
+  /** A table with small windows for secret scalars, where `table` has large ones. */
+  secretTable: FixedBaseTable | undefined;
   constructor(words: Int32Array) {
     this.words = words;
   }

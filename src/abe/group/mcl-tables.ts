@@ -1,13 +1,11 @@
 /**
- * Fixed-base tables in wasm memory, with signed windows: a scalar is written in digits from -2^(w-1) to 2^(w-1), so
- * half the entries serve both signs, and a multiplication is one addition a window and no doubling. Entry j of
- * window i is j * 2^(w i) * base, j = 1 .. 2^(w-1). Lookups depend on the scalar: see `types.ts` for which scalars
- * may come here.
+ * Fixed-base tables of odd multiples in wasm memory, for scalars in odd digits (`recoding.ts`): entry j of window i is
+ * (2 j + 1) 2^(w i) base, j < 2^(w-1). Half the digits are there, since negation is free; a multiplication is one
+ * addition a window and no doubling. `addFromTable` reads the entry that the scalar names, so its scalars are public,
+ * or secret only as `types.ts` says; `mcl-secret.ts` reads the same tables in constant time.
  */
 import { allocate, MCL_G1_BYTES, MCL_G2_BYTES, MCL_GT_BYTES, type MclModule } from './mcl-module.ts';
-
-/** One bit more than a scalar has, for the last carry. */
-const SCALAR_BITS = 256;
+import { entryOf, recode, signOf, windowsOf } from './recoding.ts';
 
 /** The calls that differ between the groups, on pointers. `normalize` speeds up additions later. */
 export interface TableKind {
@@ -51,7 +49,11 @@ export function tableKinds(mcl: MclModule): Readonly<Record<'G1' | 'G2' | 'GT', 
   };
 }
 
-const windowsOf = (windowBits: number): number => Math.ceil(SCALAR_BITS / windowBits);
+/** Writes 1, 3, 5, .. times the element at `at` to the entries from `at` on; `spare` has room for one element. */
+export function fillOdd(kind: TableKind, at: number, entries: number, spare: number): void {
+  kind.double(spare, at);
+  for (let j = 1; j < entries; j++) kind.add(at + j * kind.bytes, at + (j - 1) * kind.bytes, spare);
+}
 
 /** Builds the table of the element at pointer `base`; about 2^(w-1) * 256 / w additions. */
 export function buildTable(
@@ -64,48 +66,34 @@ export function buildTable(
   const entries = 2 ** (windowBits - 1);
   const size = kind.bytes;
   const at = allocate(mcl, windows * entries * size);
+  const spare = allocate(mcl, size);
   mcl.HEAP8.copyWithin(at, base, base + size);
   for (let window = 0; window < windows; window++) {
     const first = at + window * entries * size;
-    for (let j = 1; j < entries; j++) kind.add(first + j * size, first + (j - 1) * size, first);
-    // Twice the last entry is 2^w * first, where the next window begins.
-    const next = first + entries * size;
-    if (window + 1 < windows) kind.double(next, next - size);
+    fillOdd(kind, first, entries, spare);
+    if (window + 1 === windows) break;
+    // (2^w - 1) + 1 times this window's base begins the next.
+    kind.add(first + entries * size, first + (entries - 1) * size, first);
   }
+  mcl._free(spare);
   kind.normalize(at, windows * entries);
   return { kind, at, windowBits };
 }
 
-/** `count` bits of a big-endian scalar from bit `from` (0 is the lowest), at most 17 of them. */
-function bitsOf(scalar: Uint8Array, from: number, count: number): number {
-  const byte = 31 - (from >>> 3);
-  const word = (scalar[byte] ?? 0) | ((scalar[byte - 1] ?? 0) << 8) | ((scalar[byte - 2] ?? 0) << 16);
-  return (word >>> (from & 7)) & ((1 << count) - 1);
-}
-
 /**
  * Adds scalar * base to the element at `out`, which must hold a value already. `scalar` is 32 bytes big-endian,
- * below the order; `spare` has room for one element.
+ * below the order, and public; `spare` has room for one element.
  */
 export function addFromTable(table: FixedBaseTable, out: number, scalar: Uint8Array, spare: number): void {
   const { kind, at, windowBits } = table;
   const size = kind.bytes;
   const entries = 2 ** (windowBits - 1);
-  const windows = windowsOf(windowBits);
-  let carry = 0;
-  for (let window = 0; window < windows; window++) {
-    let digit = bitsOf(scalar, window * windowBits, windowBits) + carry;
-    carry = 0;
-    if (digit > entries) {
-      digit -= 2 * entries;
-      carry = 1;
-    }
-    if (digit === 0) continue;
-    const entry = at + (window * entries + Math.abs(digit) - 1) * size;
-    if (digit > 0) kind.add(out, out, entry);
+  recode(scalar, windowBits).forEach((window, i) => {
+    const entry = at + (i * entries + entryOf(window, windowBits)) * size;
+    if (signOf(window, windowBits) === 1) kind.add(out, out, entry);
     else {
       kind.negate(spare, entry);
       kind.add(out, out, spare);
     }
-  }
+  });
 }

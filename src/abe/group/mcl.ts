@@ -16,7 +16,8 @@ import {
   MCL_GT_BYTES,
   type MclModule,
 } from './mcl-module.ts';
-import { addFromTable } from './mcl-tables.ts';
+import { secretMultiplier } from './mcl-secret.ts';
+import { addFromTable, type TableKind } from './mcl-tables.ts';
 import { mod, scalarToBytes } from './scalar.ts';
 import {
   type G1,
@@ -66,10 +67,6 @@ export function mclGroup(mcl: MclModule): Group {
     mcl._mclBnFr_setBigEndianMod(scalarAt, bytesAt, SCALAR_BYTES);
     mcl.HEAP8.fill(0, bytesAt, bytesAt + SCALAR_BYTES);
   }
-  const wipeScalar = (): void => {
-    mcl.HEAP8.fill(0, scalarAt, scalarAt + MCL_FR_BYTES);
-  };
-
   /** Double-and-add for the small weights of reconstruction and interpolation. Leaves the product at `out`. */
   function mulSmallG1(point: MclG1, k: number): void {
     put(point, left);
@@ -90,6 +87,16 @@ export function mclGroup(mcl: MclModule): Group {
   }
 
   const keeper = new MclKeeper(mcl, left);
+
+  // The pairs' area is free outside of pairings and long sums.
+  const secrets = secretMultiplier(mcl, g1At);
+
+  /** scalar * point at `out`, in constant time. */
+  function mulSecret(point: MclElement, kind: TableKind, scalar: SecretScalar): void {
+    if (scalar.length !== SCALAR_BYTES) throw new TypeError('a scalar has 32 bytes');
+    put(point, g1At);
+    secrets.multiply(kind, keeper.secretTable(point), out, scalar);
+  }
 
   function hashToG1(message: Uint8Array): MclG1 {
     const name = toHex(message);
@@ -206,10 +213,9 @@ export function mclGroup(mcl: MclModule): Group {
       return takeG1(sum);
     },
     mulSecretG1(p, k) {
-      loadScalar(k);
-      put(own(MclG1, p), left);
-      mcl._mclBnG1_mulCT(out, left, scalarAt);
-      wipeScalar();
+      const point = own(MclG1, p);
+      keeper.touch(point);
+      mulSecret(point, keeper.kinds.G1, k);
       return takeG1();
     },
     inSubgroupG1(p) {
@@ -254,10 +260,7 @@ export function mclGroup(mcl: MclModule): Group {
       return takeG2();
     },
     mulSecretG2(p: G2, k: SecretScalar) {
-      loadScalar(k);
-      put(own(MclG2, p), left);
-      mcl._mclBnG2_mulCT(out, left, scalarAt);
-      wipeScalar();
+      mulSecret(own(MclG2, p), keeper.kinds.G2, k);
       return takeG2();
     },
     isIdentityG2(p) {

@@ -5,8 +5,9 @@
  *
  * Elements are opaque and belong to the backend that made them; mixing backends throws a TypeError.
  * `mul*` and `pow*` are variable time: their scalars are public, or secret for one header only on the machine
- * that knows the plaintext. `mulSecret*` take scalars as bytes and are constant time in mcl-wasm (its mulCT)
- * and regular in noble (bigint arithmetic is not constant time); an authority uses only these.
+ * that knows the plaintext. `mulSecret*` take scalars as bytes, not 0, for public points of the subgroup, and are constant
+ * time over mcl-wasm (mcl-secret.ts) and regular in noble (bigint arithmetic is not constant time); an authority
+ * uses only these.
  */
 
 export type BackendName = 'mcl' | 'noble';

@@ -4,18 +4,18 @@
  *   part_i = ( g1^alpha_i H(b)^r_i,  { H(u)^r_i },  g2^r_i ),   r_i = PRF_i(mpk hash, share epoch, keyId, generation)
  *
  * alpha_i, the PRF seed and every r_i are equally secret: k1_i / H(b)^r_i = g1^alpha_i. Nothing here returns,
- * logs or stores an r_i. All multiplications by them are constant time in mcl-wasm; reducing the PRF output is
- * one bigint remainder. An authority passes leaves that it built itself from committed entries, never bytes or
- * points from a client; whether an entry may be served is decided by the caller, not here.
+ * logs or stores an r_i. Deriving r_i and all multiplications by it are constant time over mcl-wasm. An authority passes
+ * leaves that it built itself from committed entries, never bytes or points from a client; whether an entry may be served
+ * is decided by the caller, not here.
  */
-import { compareBytes, u64be, utf8 } from '../../codec/bytes.ts';
+import { compareBytes, constantTimeEqual, u64be, utf8 } from '../../codec/bytes.ts';
 import { encodeCbor } from '../../codec/cbor.ts';
 import { CodedError } from '../../codec/errors.ts';
 import { hmacSha512 } from '../../codec/hash.ts';
 import { decodeFields, isBytes, isWhole } from '../decode.ts';
 import { ABE_DOMAIN, SUITE } from '../domains.ts';
 import { ABE_ERROR, requireArgument } from '../errors.ts';
-import { reduceWide, scalarFromBytes, scalarToBytes } from '../group/scalar.ts';
+import { reduceSecret, scalarFromBytes } from '../group/scalar.ts';
 import { type G1, type Group, SCALAR_BYTES, type SecretScalar } from '../group/types.ts';
 import { bLeaf, LEAF_TYPE } from '../policy/index.ts';
 import { encodePart, KEY_ID_BYTES, LEAF_BYTES_MAX, PART_LEAVES_MAX, sortLeaves } from './part.ts';
@@ -87,11 +87,11 @@ function keyRandomness(share: AuthorityShare, keyId: Uint8Array, generation: num
     keyId,
     u64be(generation),
   );
-  const r = reduceWide(wide);
+  const r = reduceSecret(wide);
   wide.fill(0);
   // A zero would publish g1^alpha_i; it happens once in 2^255 keys.
-  requireArgument(r !== 0n, 'key randomness that is not zero');
-  return scalarToBytes(r);
+  requireArgument(!constantTimeEqual(r, new Uint8Array(SCALAR_BYTES)), 'key randomness that is not zero');
+  return r;
 }
 
 const B = bLeaf();
