@@ -25,6 +25,8 @@ export class Anchors {
   readonly #context: Context;
   #anchor: LedgerAnchor | undefined;
   #newest: Checkpoint | undefined;
+  /** The text that was verified last: an idle ledger shows the same one to every request. */
+  #verified: { readonly text: string; readonly checkpoint: Checkpoint } | undefined;
 
   constructor(context: Context, anchor?: LedgerAnchor) {
     this.#context = context;
@@ -55,10 +57,15 @@ export class Anchors {
 
   /**
    * A checkpoint that a quorum vouches for and that continues the history seen so far: not older than `floor` (what
-   * `newest` was when it was asked for), and on one line with the newest by an RFC 6962 consistency proof.
-   * Throws `checkpoint.*` codes, `checkpoint.rolled_back` and `checkpoint.forked` among them.
+   * `newest` was when it was asked for), and on one line with the newest by an RFC 6962 consistency proof: `proof`, when
+   * that begins at the older of the two, or one that is asked for. Throws `checkpoint.*` codes,
+   * `checkpoint.rolled_back` and `checkpoint.forked` among them.
    */
-  async checkpoint(text: string, floor: Checkpoint | undefined = this.#newest): Promise<Checkpoint> {
+  async checkpoint(
+    text: string,
+    floor: Checkpoint | undefined = this.#newest,
+    proof?: { readonly since: number; readonly hashes: readonly Uint8Array[] },
+  ): Promise<Checkpoint> {
     const checkpoint = await this.#cosigned(text);
     if (floor !== undefined && checkpoint.height < floor.height) {
       throw new CodedError('checkpoint.rolled_back', 'the gateway showed an older checkpoint than before');
@@ -70,7 +77,9 @@ export class Anchors {
     }
     // Answers may overtake each other: the older of the two must be a prefix of the newer.
     const [older, newer] = checkpoint.height < newest.height ? [checkpoint, newest] : [newest, checkpoint];
-    const failure = checkConsistency(older, newer, await this.#proof(older.size, newer.size));
+    const isGiven = newer === checkpoint && proof?.since === older.size;
+    const hashes = isGiven ? proof.hashes : await this.#proof(older.size, newer.size);
+    const failure = checkConsistency(older, newer, hashes);
     if (failure !== undefined) {
       throw new CodedError('checkpoint.forked', `the gateway's checkpoints are not on one line (${failure})`);
     }
@@ -95,6 +104,13 @@ export class Anchors {
   }
 
   async #cosigned(text: string): Promise<Checkpoint> {
+    if (this.#verified?.text === text) return this.#verified.checkpoint;
+    const checkpoint = await this.#verify(text);
+    this.#verified = { text, checkpoint };
+    return checkpoint;
+  }
+
+  async #verify(text: string): Promise<Checkpoint> {
     const verify = (anchor: LedgerAnchor): Checkpoint => {
       const set = validatorsAt(anchor, parseCheckpoint(text).checkpoint.height);
       return verifyCheckpoint(text, anchorOrigin(anchor), set).checkpoint;

@@ -43,20 +43,31 @@ export class Proven {
    * when the proof fails, and `checkpoint.*`.
    */
   async state(key: string): Promise<unknown> {
+    const [value] = await this.states([key]);
+    return value;
+  }
+
+  /** The same for several keys in one request, all of one checkpoint, in order. */
+  async states(keys: readonly string[]): Promise<unknown[]> {
     const floor = this.#anchors.newest;
-    const path = `/v1/ledger/state/${key}`;
-    const answer = await this.#context.gateway.json<{
-      value: string | null;
-      proof: string;
+    const since = floor?.size ?? 0;
+    const { states, ...answer } = await this.#context.gateway.json<{
+      states: readonly { value: string | null; proof: string }[];
       checkpoint: string;
-    }>('GET', path);
-    const checkpoint = await this.#anchors.checkpoint(answer.checkpoint, floor);
-    const value = answer.value === null ? undefined : fromBase64url(answer.value);
-    const proof = decodeStateProof(fromBase64url(answer.proof));
-    if (!verifyStateProof(checkpoint.stateRoot, new TextEncoder().encode(key), value, proof)) {
-      throw new CodedError('client.unproven', `the gateway's proof of ${key} does not verify`);
-    }
-    return value === undefined ? null : decodeCbor(value);
+      consistency: readonly string[] | null;
+    }>('POST', '/v1/ledger/states', { body: { keys, since } });
+    const hashes = answer.consistency?.map(fromBase64url);
+    const given = hashes === undefined ? undefined : { since, hashes };
+    const { stateRoot } = await this.#anchors.checkpoint(answer.checkpoint, floor, given);
+    if (states.length !== keys.length)
+      throw new CodedError('client.unproven', `expected ${keys.length} state values, got ${states.length}`);
+    return keys.map((key, i) => {
+      const value = states[i].value === null ? undefined : fromBase64url(states[i].value);
+      const proof = decodeStateProof(fromBase64url(states[i].proof));
+      if (!verifyStateProof(stateRoot, new TextEncoder().encode(key), value, proof))
+        throw new CodedError('client.unproven', `the gateway's proof of ${key} does not verify`);
+      return value === undefined ? null : decodeCbor(value);
+    });
   }
 
   /** The authorities' public keys, which must be those of the share epoch on the ledger. */

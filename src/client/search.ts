@@ -3,17 +3,14 @@
  * from the own node's copy of each index, checked against the ledger before anything is believed.
  */
 import type { KeyRing } from '../abe/index.ts';
-import { fromBase64url, toBase64url, toHex } from '../codec/bytes.ts';
-import { decodeCbor } from '../codec/cbor.ts';
+import { equalBytes, fromBase64url, toBase64url, toHex } from '../codec/bytes.ts';
 import { CodedError } from '../codec/errors.ts';
 import { fieldRecordId } from '../ledger/entries/index.ts';
-import { decodeStateProof, verifyStateProof } from '../ledger/verify/index.ts';
 import {
-  type CustodianIndex,
   decodeFieldSpec,
-  decodeManifest,
   type Evaluation,
   type EvaluationRequest,
+  type FederatedQuery,
   type FederatedResult,
   FederatedSearch,
   type FederationPorts,
@@ -21,19 +18,23 @@ import {
   type FieldRegistry,
   fieldRegistry,
   hashBlinded,
-  type Manifest,
   type Outcome,
-  SegmentReader,
-  type SegmentSource,
 } from '../search/index.ts';
-import type { Anchors } from './anchors.ts';
 import type { Context } from './context.ts';
+import { IndexCopies } from './index-copies.ts';
+import type { Proven } from './proven.ts';
 import type { Purpose, Records } from './records.ts';
 import type { Committed, RecordInfo } from './types.ts';
 
+/** What a query meets when the held list of fields is older than the ledger. */
+const OLD_FIELDS: ReadonlySet<string> = new Set([
+  'search.field_unknown',
+  'search.field_unproven',
+  'search.unsupported',
+]);
+
 /** Entries of one signed list. */
 const SEARCHES_MAX = 64;
-const NUMBERS_PAGE = 1024;
 
 export interface SearchOptions {
   readonly unit?: 'patient' | 'record';
@@ -74,33 +75,33 @@ interface FieldRow {
   readonly spec: string;
 }
 
-interface NumberRow {
-  readonly record: string;
-  readonly patient: string | null;
-  readonly dead: boolean;
-}
-
-interface HeldIndex {
-  readonly manifest: Manifest;
-  readonly readers: Map<string, SegmentReader>;
+/** What this client reads of a field's state; docs/entries.md has the whole. */
+interface FieldFacts {
+  readonly epoch: number;
+  readonly publicKey: Uint8Array;
+  readonly spec: Uint8Array;
+  /** The key of the epoch before. */
+  readonly before: { readonly epoch: number; readonly publicKey: Uint8Array } | null;
 }
 
 export class Search {
   readonly #context: Context;
   readonly #records: Records;
-  readonly #anchors: Anchors;
+  readonly #proven: Proven;
+  readonly #copies: IndexCopies;
   readonly #clientKey: Uint8Array;
-  readonly #indexes = new Map<string, HeldIndex>();
-  readonly #numbers = new Map<string, { readonly dead: string; readonly rows: readonly NumberRow[] }>();
+  /** Proven VOPRF keys by custodian, field and epoch. */
+  readonly #publicKeys = new Map<string, Uint8Array>();
   #fields: readonly FieldRow[] = [];
   #federated: FederatedSearch | undefined;
   #committed: Committed[] = [];
   #purpose: Purpose = 'research';
 
-  constructor(context: Context, records: Records, anchors: Anchors) {
+  constructor(context: Context, records: Records, proven: Proven) {
     this.#context = context;
     this.#records = records;
-    this.#anchors = anchors;
+    this.#proven = proven;
+    this.#copies = new IndexCopies(context, proven);
     this.#clientKey = context.random(32);
   }
 
@@ -114,23 +115,23 @@ export class Search {
   clear(): void {
     this.#federated?.clear();
     this.#federated = undefined;
+    this.#fields = [];
   }
 
   /** Runs a query over the custodians (default: all members). Throws `search.*` codes. */
   async query(query: string, options: SearchOptions = {}): Promise<SearchReport> {
     this.#committed = [];
     this.#purpose = options.purpose ?? 'research';
-    const search = await this.#session();
     const { members } = await this.#context.members();
     const custodians = options.custodians ?? members.map((member) => member.id);
-    const found = await search.query({
+    const found = await this.#run({
       query,
       unit: options.unit ?? 'patient',
       custodians,
       top: options.limit ?? 100,
     });
     const hit = (custodian: string, indexNo: number): SearchHit => {
-      const row = this.#numbers.get(custodian)?.rows[indexNo];
+      const row = this.#copies.row(custodian, indexNo);
       if (row === undefined)
         throw new CodedError('search.unverified', 'the gateway named no record for a hit');
       return { custodian, indexNo, record: row.record, patient: row.patient };
@@ -150,124 +151,72 @@ export class Search {
     };
   }
 
+  /** Once more with the fields of now, if the query met a field that was declared or changed meanwhile. */
+  async #run(query: FederatedQuery): Promise<FederatedResult> {
+    const [search] = await Promise.all([this.#session(), this.#copies.refresh(query.custodians)]);
+    let failure: CodedError | undefined;
+    const found = await search.query(query).catch((error: unknown) => {
+      if (!(error instanceof CodedError)) throw error;
+      failure = error;
+      return undefined;
+    });
+    const codes = found === undefined ? [failure?.code] : found.missing.map(({ code }) => code);
+    const mayBeOld = codes.some((code) => code !== undefined && OLD_FIELDS.has(code));
+    const renewed = mayBeOld && (await this.#hasNewFields()) ? await this.#session() : undefined;
+    if (renewed !== undefined) return renewed.query(query);
+    if (found === undefined) throw failure;
+    return found;
+  }
+
+  /** Field keys and keyword secrets are held as long as the declared fields stay what they are. */
   async #session(): Promise<FederatedSearch> {
-    const fields = await this.fields();
-    const isSame = JSON.stringify(fields) === JSON.stringify(this.#fields);
-    if (this.#federated !== undefined && isSame) return this.#federated;
-    this.#fields = fields;
-    this.#federated = new FederatedSearch(
+    if (this.#fields.length === 0) await this.#hasNewFields();
+    this.#federated ??= new FederatedSearch(
       this.#ports(),
-      registryOf(fields),
+      registryOf(this.#fields),
       this.#clientKey,
       this.#context.random,
     );
     return this.#federated;
   }
 
+  async #hasNewFields(): Promise<boolean> {
+    const fields = await this.fields();
+    if (JSON.stringify(fields) === JSON.stringify(this.#fields)) return false;
+    this.#fields = fields;
+    this.#federated = undefined;
+    this.#publicKeys.clear();
+    return true;
+  }
+
   #ports(): FederationPorts {
     return {
-      index: (custodian) => this.#index(custodian),
-      publicKey: ({ custodian, field, epoch }) => {
-        const row = this.#fieldRow({ custodian, field, epoch });
-        return row === undefined ? undefined : fromBase64url(row.publicKey);
-      },
+      index: (custodian) => this.#copies.index(custodian),
+      publicKey: (name) => this.#publicKeys.get(nameOf(name)),
       fieldKeys: (names) => this.#fieldKeys(names),
       evaluate: (requests) => this.#evaluate(requests),
     };
   }
 
-  #fieldRow({ custodian, field, epoch }: FieldEpochName): FieldRow | undefined {
-    return this.#fields.find(
-      (row) => row.custodian === custodian && row.field === field && row.epoch === epoch,
-    );
-  }
-
-  /** The custodian's index: its manifest's hash is taken from the state under a quorum's checkpoint, with proof. */
-  async #index(custodian: string): Promise<Omit<CustodianIndex, 'secretOf'>> {
-    const { gateway } = this.#context;
-    const [index, counter, dead] = (await Promise.all(
-      ['index', 'counter', 'dead'].map((name) => this.#proven(`${name}/${custodian}`)),
-    )) as [{ manifestHash: Uint8Array } | null, number | null, { digest: Uint8Array } | null];
-    const records = counter ?? 0;
-    const [manifest, rows] = await Promise.all([
-      this.#manifest(custodian, index, records),
-      this.#numberRows(custodian, records, dead === null ? '' : toHex(dead.digest)),
-    ]);
-    const held = this.#indexes.get(custodian);
-    const readers = held?.manifest.seq === manifest.seq ? held.readers : new Map<string, SegmentReader>();
-    this.#indexes.set(custodian, { manifest, readers });
-    const source: SegmentSource = {
-      fetchWhole: (name) => gateway.bytes('GET', `/v1/search/segments/${name}`),
-      fetchRanges: (name, ranges) =>
-        Promise.all(
-          ranges.map(({ offset, length }) =>
-            gateway.bytes('GET', `/v1/search/segments/${name}`, {
-              headers: { range: `bytes=${offset}-${offset + length - 1}` },
-            }),
-          ),
-        ),
-    };
-    return {
-      manifest,
-      records,
-      dead: Uint32Array.from(rows.flatMap((row, number) => (row.dead ? [number] : []))),
-      readerOf: (meta) => {
-        const name = toHex(meta.id);
-        const reader = readers.get(name) ?? new SegmentReader(meta, [source], 'pages');
-        readers.set(name, reader);
-        return reader;
-      },
-      patientOf: (indexNo) => rows[indexNo]?.patient ?? undefined,
-    };
-  }
-
-  /** The manifest that the ledger names; an empty one where the ledger proves that there is none yet. */
-  async #manifest(
-    custodian: string,
-    index: { readonly manifestHash: Uint8Array } | null,
-    records: number,
-  ): Promise<Manifest> {
-    if (index === null) return { custodian, seq: 0, segments: [] };
-    const path = `/v1/search/manifests/${custodian}`;
-    const { manifest } = await this.#context.gateway.json<{ manifest: string }>('GET', path);
-    return decodeManifest(fromBase64url(manifest), { hash: index.manifestHash, records });
-  }
-
   /**
-   * Numbers of a custodian. A number never changes its record, only whether that is dead: while the ledger's digest
-   * of the dead stays, only new numbers are asked for.
+   * Has the ledger's key of each field proven, and that the keywords were made by the declaration that the ledger has:
+   * the gateway's list only says what fields there are. The rest is refused as `search.field_unproven`.
    */
-  async #numberRows(custodian: string, records: number, dead: string): Promise<readonly NumberRow[]> {
-    const held = this.#numbers.get(custodian);
-    const rows = held?.dead === dead ? [...held.rows] : [];
-    while (rows.length < records) {
-      const path = `/v1/search/numbers/${custodian}?from=${rows.length}&count=${NUMBERS_PAGE}`;
-      const { numbers } = await this.#context.gateway.json<{ numbers: NumberRow[] }>('GET', path);
-      if (numbers.length === 0) break;
-      rows.push(...numbers);
-    }
-    this.#numbers.set(custodian, { dead, rows });
-    return rows;
-  }
-
-  /** A state value that a quorum vouches for; throws `search.unverified` when its proof fails. */
-  async #proven(key: string): Promise<unknown> {
-    const floor = this.#anchors.newest;
-    const answer = await this.#context.gateway.json<{
-      value: string | null;
-      proof: string;
-      checkpoint: string;
-    }>('GET', `/v1/ledger/state/${key}`);
-    const checkpoint = await this.#anchors.checkpoint(answer.checkpoint, floor);
-    const value = answer.value === null ? undefined : fromBase64url(answer.value);
-    const proof = decodeStateProof(fromBase64url(answer.proof));
-    if (!verifyStateProof(checkpoint.stateRoot, new TextEncoder().encode(key), value, proof)) {
-      throw new CodedError(
-        'search.unverified',
-        `the gateway's proof of "${key.split('/')[0]}" does not verify`,
+  async #provePublicKeys(names: readonly FieldEpochName[]): Promise<void> {
+    const wanted = names.filter((name) => !this.#publicKeys.has(nameOf(name)));
+    if (wanted.length === 0) return;
+    const keys = wanted.map(({ custodian, field }) => `field/${custodian}/${field}`);
+    const facts = (await this.#proven.states(keys)) as (FieldFacts | null)[];
+    wanted.forEach((name, i) => {
+      const fact = facts[i];
+      const row = this.#fields.find(
+        ({ custodian, field }) => custodian === name.custodian && field === name.field,
       );
-    }
-    return value === undefined ? null : decodeCbor(value);
+      if (fact === null || row === undefined || !equalBytes(fact.spec, fromBase64url(row.spec))) return;
+      // Until the segments of a new epoch are there, the manifest names the one before.
+      const key = [fact, fact.before].find((one) => one?.epoch === name.epoch)?.publicKey;
+      if (key !== undefined) this.#publicKeys.set(nameOf(name), key);
+    });
   }
 
   async #fieldKeys(names: readonly FieldEpochName[]): Promise<readonly Outcome<Uint8Array>[]> {
@@ -306,6 +255,8 @@ export class Search {
 
   async #evaluateList(requests: readonly EvaluationRequest[]): Promise<readonly Outcome<Evaluation>[]> {
     const { gateway } = this.#context;
+    const isProven = this.#provePublicKeys(requests);
+    isProven.catch(() => undefined);
     const signed = await this.#context.sign(
       'Search',
       requests.map(({ custodian, field, epoch, elements }) => ({
@@ -328,7 +279,13 @@ export class Search {
       body: { ...signed, items: requests.map(({ elements }) => elements.map(toBase64url)) },
     });
     this.#committed.push(...answers.map((answer) => answer.committed));
-    return answers.map(({ evaluated, proof, code }): Outcome<Evaluation> => {
+    await isProven;
+    return answers.map(({ evaluated, proof, code }, i): Outcome<Evaluation> => {
+      if (!this.#publicKeys.has(nameOf(requests[i]))) {
+        const { custodian, field } = requests[i];
+        const message = `the ledger does not show the field "${field}" of ${custodian} as the gateway does`;
+        return { error: new CodedError('search.field_unproven', message) };
+      }
       if (evaluated === null || proof === null) {
         return {
           error: new CodedError(code ?? 'search.unverified', 'the custodian did not evaluate the keywords'),
@@ -338,6 +295,8 @@ export class Search {
     });
   }
 }
+
+const nameOf = ({ custodian, field, epoch }: FieldEpochName): string => `${custodian}/${field}/${epoch}`;
 
 function registryOf(fields: readonly FieldRow[]): FieldRegistry {
   const specs = new Map(

@@ -40,6 +40,7 @@ import {
   epochLinkToJson,
   exportLines,
   PBFT_LITE,
+  parseCheckpoint,
 } from '../ledger/verify/index.ts';
 import { RecordBook } from './record-book.ts';
 
@@ -112,13 +113,15 @@ export class NodeLedger implements LedgerReads, AuthorityLedger {
     return this.#engine.list(prefix, options);
   }
 
-  async getWithProof(
-    key: string,
-  ): Promise<{ value: Uint8Array | null; proof: Uint8Array; checkpoint: string }> {
+  async getWithProofs(keys: readonly string[]): ReturnType<LedgerReads['getWithProofs']> {
     const wait = AbortSignal.timeout(COSIGNED_MS_MAX);
     try {
-      const { value, proof, checkpoint } = await this.#engine.getWithProof(key, wait);
-      return { value, proof: encodeStateProof(proof), checkpoint };
+      const { values, checkpoint } = await this.#engine.getWithProofs(keys, wait);
+      return {
+        values: values.map(({ value, proof }) => ({ value, proof: encodeStateProof(proof) })),
+        checkpoint,
+        size: parseCheckpoint(checkpoint).checkpoint.size,
+      };
     } catch (error) {
       if (!wait.aborted) throw error;
       throw new CodedError('ledger.behind', 'no quorum has cosigned the newest state yet: try again shortly');

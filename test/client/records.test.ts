@@ -264,19 +264,22 @@ describe('a gateway that lies', () => {
   });
 
   it('is refused when its proof of the ledger state is changed, or is of another record', async () => {
-    const path = new RegExp(`^/v1/ledger/state/record/${record}$`);
-    const foreign = `/v1/ledger/state/record/${other}`;
-    const old = await doctor.gateway.json<object>('GET', `/v1/ledger/state/record/${record}`);
+    const path = /^\/v1\/ledger\/states$/;
+    const asked = (id: string): Promise<object> =>
+      doctor.gateway.json('POST', '/v1/ledger/states', { body: { keys: [`record/${id}`] } });
+    const old = await asked(record);
+    const first = (json: Record<string, unknown>): Record<string, unknown> =>
+      (json.states as Record<string, unknown>[])[0];
     for (const [change, expected] of [
       [
         inJson((json) => {
-          json.proof = flipped(json.proof);
+          first(json).proof = flipped(first(json).proof);
         }),
         /^(?:client\.unproven|state\.bad_proof|cbor\.)/,
       ],
       [
         inJson((json) => {
-          json.value = flipped(json.value);
+          first(json).value = flipped(first(json).value);
         }),
         /^client\.unproven$/,
       ],
@@ -287,7 +290,7 @@ describe('a gateway that lies', () => {
         /^checkpoint\./,
       ],
       [() => text(JSON.stringify(old)), /^checkpoint\.rolled_back$/],
-      [async () => text(JSON.stringify(await doctor.gateway.json('GET', foreign))), /^client\.unproven$/],
+      [async () => text(JSON.stringify(await asked(other))), /^client\.unproven$/],
     ] as const) {
       expect(await codeOf(liar.during({ path, change }, () => deceived.records.open(record)))).toMatch(
         expected,
@@ -314,9 +317,10 @@ describe('a gateway that lies', () => {
     expect(await codeOf(liar.during(keys, () => keyed.records.put([content])))).toBe('client.unproven');
     const indexed = await fresh();
     const change = inJson((json) => {
-      json.value = flipped(json.value);
+      const [member] = json.states as Record<string, unknown>[];
+      member.value = flipped(member.value);
     });
-    const member = { path: /^\/v1\/ledger\/state\/member\/mercy$/, change };
+    const member = { path: /^\/v1\/ledger\/states$/, change };
     expect(await codeOf(liar.during(member, () => indexed.records.put([content])))).toBe('client.unproven');
   });
 

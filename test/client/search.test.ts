@@ -4,10 +4,11 @@
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Device, Hippocrypt, type SearchReport } from '../../src/client/index.ts';
+import { fromBase64url, toBase64url } from '../../src/codec/bytes.ts';
 import type { CodedError } from '../../src/codec/errors.ts';
 import { memberId } from '../../src/codec/ids.ts';
 import { extractKeywords, fieldSpecs } from '../../src/fhir/index.ts';
-import { fieldRegistry, parseQuery } from '../../src/search/index.ts';
+import { decodeFieldSpec, encodeFieldSpec, fieldRegistry, parseQuery } from '../../src/search/index.ts';
 import { PASSWORD, startTown, type Town } from '../node/consortium.ts';
 import { type ImportedSample, importSample } from '../node/sample.ts';
 import { type PlainRecord, plainPatients, plainRecords } from '../search/reference.ts';
@@ -249,12 +250,56 @@ describe('a gateway that lies about an index', () => {
 
   it('is refused for a state proof that does not verify, or a value that is not proven', async () => {
     for (const name of ['proof', 'value'] as const) {
-      const codes = await seenThrough(/\/ledger\/state\/index\/mercy/, (json) => {
-        json[name] = flipped(json[name]);
+      const codes = await seenThrough(/\/ledger\/states$/, (json) => {
+        const [index] = json.states as Record<string, unknown>[];
+        index[name] = flipped(index[name]);
       });
       expect(codes.join()).toMatch(/unverified|unproven|state\.|cbor\./);
       expect(codes).not.toContain('believed');
     }
+  });
+
+  it('is refused for a state that is left out, and for the state of another key', async () => {
+    for (const change of [
+      (states: unknown[]) => states.pop(),
+      (states: unknown[]) => states.reverse(),
+    ] as const) {
+      const codes = await seenThrough(/\/ledger\/states$/, (json) => {
+        change(json.states as unknown[]);
+      });
+      expect(codes.join()).toMatch(/client\.unproven/);
+    }
+  });
+
+  it('is refused for a consistency proof that does not join its checkpoints', async () => {
+    const client = await deceived();
+    await client.search.query('condition:E11.9', { custodians: ['mercy'] });
+    await town.people.enrol({
+      name: 'newcomer',
+      member: 'mercy',
+      kind: 'person',
+      attributes: [],
+      custody: 'gateway',
+    });
+    const lie = {
+      path: /\/ledger\/states$/,
+      change: inJson((json) => {
+        json.consistency = (json.consistency as string[]).map(flipped);
+      }),
+    };
+    const run = liar.during(lie, () => client.search.query('condition:E11.9', { custodians: ['mercy'] }));
+    await expect(run).rejects.toMatchObject({ code: 'checkpoint.forked' });
+  });
+
+  it('is refused for a field that is declared otherwise on the ledger', async () => {
+    const codes = await seenThrough(/\/search\/fields$/, (json) => {
+      for (const row of json.fields as { field: string; spec: string }[]) {
+        if (row.field !== 'condition') continue;
+        const spec = decodeFieldSpec(fromBase64url(row.spec));
+        row.spec = toBase64url(encodeFieldSpec({ ...spec, sensitive: !spec.sensitive }));
+      }
+    });
+    expect(codes).toContain('search.field_unproven');
   });
 
   it('is refused for an evaluation that the custodian did not make', async () => {

@@ -14,6 +14,8 @@ const bearer = [{ bearer: [] }];
 const Entry = z.record(z.string(), z.unknown()).meta({ id: 'Entry' });
 /** Unsent bytes a live listener may cause before it is cut off. */
 const STREAM_BACKLOG_MAX = 1024 * 1024;
+/** State values of one answer; a proof is about 3 kB. */
+const STATES_MAX = 256;
 
 export function ledgerRoutes(scope: FastifyInstance, services: Services): void {
   const app = scope.withTypeProvider<ZodTypeProvider>();
@@ -196,12 +198,43 @@ export function ledgerRoutes(scope: FastifyInstance, services: Services): void {
     },
     async (request) => {
       const key = request.params['*'];
-      const { value, proof, checkpoint } = await ledger.getWithProof(key);
+      const { values, checkpoint } = await ledger.getWithProofs([key]);
+      return { key, ...provenJson(values[0]), checkpoint };
+    },
+  );
+
+  app.post(
+    '/ledger/states',
+    {
+      schema: {
+        summary: 'Several state values with their proofs under one checkpoint',
+        description:
+          'Values in the order of `keys`. With `since`, the size of a checkpoint that the caller has verified, ' +
+          '`consistency` is the RFC 6962 proof from there; null when this node is not that far.',
+        tags: ['ledger'],
+        security: bearer,
+        body: z.object({
+          keys: z.array(z.string().min(1).max(512)).min(1).max(STATES_MAX),
+          since: z.number().int().min(0).optional(),
+        }),
+        response: {
+          200: z.object({
+            states: z.array(z.object({ value: z.string().nullable(), proof: z.string() })),
+            checkpoint: z.string(),
+            consistency: z.array(z.string()).nullable(),
+          }),
+          ...problems,
+        },
+      },
+    },
+    async (request) => {
+      const { keys, since } = request.body;
+      const { values, checkpoint, size } = await ledger.getWithProofs(keys);
+      const canProve = since !== undefined && since <= size;
       return {
-        key,
-        value: value === null ? null : toBase64url(value),
-        proof: toBase64url(proof),
+        states: values.map(provenJson),
         checkpoint,
+        consistency: canProve ? ledger.consistencyProof(since, size).map(toBase64url) : null,
       };
     },
   );
@@ -259,6 +292,18 @@ export function ledgerRoutes(scope: FastifyInstance, services: Services): void {
     },
   );
 }
+
+/** A state value and its proof as JSON carries them. */
+const provenJson = ({
+  value,
+  proof,
+}: {
+  readonly value: Uint8Array | null;
+  readonly proof: Uint8Array;
+}): { value: string | null; proof: string } => ({
+  value: value === null ? null : toBase64url(value),
+  proof: toBase64url(proof),
+});
 
 async function* lines(source: AsyncIterable<string>): AsyncIterable<string> {
   for await (const line of source) yield `${line}\n`;

@@ -46,7 +46,14 @@ import {
   settleBlock,
 } from './execution.ts';
 import { readTip, type StoredTip, tipOp, writeGenesis } from './founding.ts';
-import type { AppliedBlock, Head, LedgerOptions, ProvenValue, TransactionResult } from './options.ts';
+import type {
+  AppliedBlock,
+  Head,
+  LedgerOptions,
+  ProvenValue,
+  ProvenValues,
+  TransactionResult,
+} from './options.ts';
 import { Receipts } from './receipts.ts';
 import { VerifiedSignatures } from './signatures.ts';
 import { consensusChanges } from './validator-changes.ts';
@@ -251,7 +258,13 @@ export class LedgerEngine {
 
   /** A value or its absence, proved against a checkpoint with a quorum. Waits for that quorum. */
   async getWithProof(key: string, signal?: AbortSignal): Promise<ProvenValue> {
-    const prove = this.#receipts.prover(utf8(key));
+    const { values, checkpoint } = await this.getWithProofs([key], signal);
+    return { ...values[0], checkpoint };
+  }
+
+  /** The same for several keys, in order, all against one checkpoint. */
+  async getWithProofs(keys: readonly string[], signal?: AbortSignal): Promise<ProvenValues> {
+    const prove = this.#receipts.prover(keys.map(utf8));
     return this.#waiters.until(() => prove(this.#writing ? undefined : this.#tip.height), signal);
   }
 

@@ -19,6 +19,13 @@ export {
   type TransactionEntry,
 } from './entry-queries.ts';
 export { BLOCK_BYTES_MAX, BLOCK_TRANSACTIONS_MAX } from './execution.ts';
-export type { AppliedBlock, Head, LedgerOptions, ProvenValue, TransactionResult } from './options.ts';
+export type {
+  AppliedBlock,
+  Head,
+  LedgerOptions,
+  ProvenValue,
+  ProvenValues,
+  TransactionResult,
+} from './options.ts';
 export { MachineReplay } from './replay.ts';
 export { VerifiedSignatures } from './signatures.ts';

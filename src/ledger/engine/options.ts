@@ -43,9 +43,11 @@ export type TransactionResult =
   | { readonly ok: true; readonly entries: readonly CommittedEntry[] }
   | { readonly ok: false; readonly code: string; readonly message: string };
 
-/** A state value (canonical dag-cbor, null when absent), its proof, and a cosigned checkpoint of the same state. */
-export interface ProvenValue {
-  readonly value: Uint8Array | null;
-  readonly proof: StateProof;
+/** State values (canonical dag-cbor, null when absent) with their proofs, and a cosigned checkpoint of the same state. */
+export interface ProvenValues {
+  readonly values: readonly { readonly value: Uint8Array | null; readonly proof: StateProof }[];
   readonly checkpoint: string;
 }
+
+/** One of them. */
+export type ProvenValue = ProvenValues['values'][number] & Pick<ProvenValues, 'checkpoint'>;

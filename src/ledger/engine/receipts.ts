@@ -6,11 +6,11 @@ import { fromUtf8, utf8 } from '../../codec/bytes.ts';
 import { parseCheckpoint } from '../checkpoint/index.ts';
 import type { LogTree } from '../log/index.ts';
 import type { KvOp, KvReader } from '../ports.ts';
-import { proveState, STATE_TABLE, type StateProof } from '../state-tree/index.ts';
+import { proveState, STATE_TABLE } from '../state-tree/index.ts';
 import type { Receipt } from '../verify/receipt.ts';
 import type { CosignedCheckpoint } from './cosignatures.ts';
 import type { CommittedEntry } from './entry-queries.ts';
-import type { ProvenValue } from './options.ts';
+import type { ProvenValues } from './options.ts';
 import { META_CHECKPOINT, META_TABLE } from './tables.ts';
 
 /** Cosigned checkpoints kept by height, for state proofs that wait for theirs. */
@@ -18,11 +18,10 @@ const COSIGNED_KEPT = 64;
 /** State proofs at successive heights, while a cosigned one is waited for. */
 const PROOFS_PENDING_MAX = 8;
 
-/** A state proof that waits for the checkpoint of its height. */
-interface PendingProof {
+/** State proofs that wait for the checkpoint of their height. */
+interface PendingProofs {
   readonly height: number;
-  readonly value: Uint8Array | null;
-  readonly proof: StateProof;
+  readonly values: ProvenValues['values'];
 }
 
 export class Receipts {
@@ -66,20 +65,23 @@ export class Receipts {
   }
 
   /**
-   * A probe for the proof of `key`: each call adds a proof at the tip of now and answers with the first whose height
+   * A probe for the proofs of `keys`: each call adds proofs at the tip of now and answers with the first whose height
    * is cosigned. `height` is undefined while the store is being written and may show half a block.
    */
-  prover(key: Uint8Array): (height: number | undefined) => ProvenValue | undefined {
-    const pending: PendingProof[] = [];
+  prover(keys: readonly Uint8Array[]): (height: number | undefined) => ProvenValues | undefined {
+    const pending: PendingProofs[] = [];
     return (height) => {
       const isNew = height !== undefined && pending.at(-1)?.height !== height;
       if (isNew && pending.length < PROOFS_PENDING_MAX) {
-        const value = this.#store.get(STATE_TABLE, key) ?? null;
-        pending.push({ height, value, proof: proveState(this.#store, key) });
+        const values = keys.map((key) => ({
+          value: this.#store.get(STATE_TABLE, key) ?? null,
+          proof: proveState(this.#store, key),
+        }));
+        pending.push({ height, values });
       }
-      for (const { height: at, value, proof } of pending) {
+      for (const { height: at, values } of pending) {
         const cosigned = this.#cosigned.get(at);
-        if (cosigned !== undefined) return { value, proof, checkpoint: cosigned.text };
+        if (cosigned !== undefined) return { values, checkpoint: cosigned.text };
       }
       return undefined;
     };
