@@ -1,6 +1,6 @@
 /** A consortium on paper: deterministic keys, a signed genesis, and a ledger that is driven block by block. */
 import { encodePolicy, parsePolicy } from '../../src/abe/policy/index.ts';
-import { concat, toHex, utf8 } from '../../src/codec/bytes.ts';
+import { concat, fromHex, toHex, utf8 } from '../../src/codec/bytes.ts';
 import { encodeCbor } from '../../src/codec/cbor.ts';
 import { sha256 } from '../../src/codec/hash.ts';
 import { ed25519Signer, type Signer } from '../../src/codec/signature.ts';
@@ -18,7 +18,10 @@ import {
   type LedgerOptions,
   type Member,
   MemoryStore,
+  majorityOf,
   quorumOf,
+  type ShareMessage,
+  STATE,
   signTransaction,
   subjectProofMessage,
   type TransactionDraft,
@@ -232,9 +235,39 @@ export class TestLedger {
     }
   }
 
-  /** All members confirm the first key ceremony. */
-  async openShares(body = ceremony()): Promise<void> {
+  /** All members confirm a key ceremony; a later one is begun by a proposal and runs on the ledger first. */
+  async openShares(outcome = ceremony()): Promise<void> {
+    const body =
+      outcome.shareEpoch === 0 ? outcome : { ...outcome, transcript: await this.toConfirm(outcome.members) };
     await this.block(body.members.map((member) => this.request(operatorOf(member), 'ShareEpoch', body)));
+  }
+
+  /** A ShareRenew of `members` that all of them approve; the id of its ceremony. */
+  async renew(members: readonly string[] = MEMBER_IDS, windowMs = MINUTE_MS): Promise<Uint8Array> {
+    const until = this.time + DAY_MS;
+    const [first, ...others] = members.map(operatorOf);
+    const body = { kind: 'ShareRenew', body: { members, windowMs }, until } as const;
+    const { id } = await this.put(first, 'Proposal', body);
+    for (const other of others.slice(0, majorityOf(members.length) - 1))
+      await this.put(other, 'Approval', { proposal: fromHex(id) });
+    return this.engine.get(STATE.ceremony)?.id ?? new Uint8Array();
+  }
+
+  /** A ceremony of `members`, without its cryptography, up to the confirmations; its transcript. */
+  async toConfirm(members: readonly string[] = MEMBER_IDS): Promise<Uint8Array> {
+    const id = await this.renew(members);
+    const all = (step: (member: string) => ShareMessage): Promise<unknown> =>
+      this.block(
+        members.map((one) => this.request(operatorOf(one), 'ShareStep', { ceremony: id, ...step(one) })),
+      );
+    const sealed = members.map((one) => bytesOf(`sealed to ${one}`));
+    await all((one) => ({
+      kind: 'join',
+      body: { hpkeKey: bytesOf(one), dealing: bytesOf(`hash of ${one}`) },
+    }));
+    await all((one) => ({ kind: 'deal', body: { opening: bytesOf(`opening of ${one}`), sealed } }));
+    await all(() => ({ kind: 'complain', body: { dealers: [] } }));
+    return this.engine.get(STATE.ceremony)?.transcript ?? new Uint8Array();
   }
 
   /** A key for `attributes`; its entry's id in bytes. */

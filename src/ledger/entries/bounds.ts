@@ -48,6 +48,14 @@ export const GROUP_ELEMENT_BYTES_MAX = 1024;
 /** Most bytes of the consensus messages inside Evidence. */
 export const EVIDENCE_BYTES_MAX = 64 * 1024;
 
+/** Most bytes of a dealer's opening: a commitment for each of 64 authorities, and its proof. */
+export const SHARE_OPENING_BYTES_MAX = 64 * 576 + 64;
+/** Most bytes of one sealed sub-share. */
+export const SEALED_SHARE_BYTES_MAX = 128;
+/** How long each phase of a key ceremony waits for silent members: a second to a day of block time. */
+export const CEREMONY_WINDOW_MS_MIN = 1000;
+export const CEREMONY_WINDOW_MS_MAX = 24 * 60 * 60 * 1000;
+
 /** A transaction expires at most this long after the time of the block that holds it. */
 export const EXPIRY_AHEAD_MS_MAX = 10 * 60 * 1000;
 /** A granted access, search or break-glass is served for this long in block time. */

@@ -1,5 +1,6 @@
 /** ShareEpoch, Proposal, Approval, Reconfig, Evidence: what no member decides alone. */
 import { EVIDENCE_BYTES_MAX, GROUP_ELEMENT_BYTES_MAX, MEMBERS_MAX } from './bounds.ts';
+import { windowMs } from './ceremony.ts';
 import { bytes32, bytes64, count, member, time } from './common.ts';
 import {
   bytesBetween,
@@ -44,11 +45,24 @@ export interface EligibilityClear {
   readonly member: string;
 }
 
+/** Begins the ceremony that moves the shares to `members`, who must be all of today's: a refresh when nobody changed. */
+export interface ShareRenew {
+  readonly members: readonly string[];
+  readonly windowMs: number;
+}
+
+/** Gives up the ceremony with this id; the share epoch in force stays. */
+export interface ShareAbort {
+  readonly ceremony: Uint8Array;
+}
+
 export type Proposal =
   | { readonly kind: 'RegistryPut'; readonly body: RegistryPut; readonly until: number }
   | { readonly kind: 'AttributeSet'; readonly body: AttributeSet; readonly until: number }
   | { readonly kind: 'Reconfig'; readonly body: Reconfig; readonly until: number }
-  | { readonly kind: 'EligibilityClear'; readonly body: EligibilityClear; readonly until: number };
+  | { readonly kind: 'EligibilityClear'; readonly body: EligibilityClear; readonly until: number }
+  | { readonly kind: 'ShareRenew'; readonly body: ShareRenew; readonly until: number }
+  | { readonly kind: 'ShareAbort'; readonly body: ShareAbort; readonly until: number };
 
 export interface Approval {
   readonly proposal: Uint8Array;
@@ -86,8 +100,15 @@ const reconfig: Decode<Reconfig> = (value, field) => {
 
 const eligibilityClear: Decode<EligibilityClear> = map<EligibilityClear>({ member });
 
+const shareRenew: Decode<ShareRenew> = map<ShareRenew>({
+  members: distinct(list(member, 1, MEMBERS_MAX)),
+  windowMs,
+});
+
+const shareAbort: Decode<ShareAbort> = map<ShareAbort>({ ceremony: bytes32 });
+
 const head = map<{ kind: Proposal['kind']; body: unknown; until: number }>({
-  kind: oneOf('RegistryPut', 'AttributeSet', 'Reconfig', 'EligibilityClear'),
+  kind: oneOf('RegistryPut', 'AttributeSet', 'Reconfig', 'EligibilityClear', 'ShareRenew', 'ShareAbort'),
   body: (value) => value,
   until: time,
 });
@@ -103,6 +124,10 @@ export const proposal: Decode<Proposal> = (value, field) => {
       return { kind, body: reconfig(body, 'body'), until };
     case 'EligibilityClear':
       return { kind, body: eligibilityClear(body, 'body'), until };
+    case 'ShareRenew':
+      return { kind, body: shareRenew(body, 'body'), until };
+    case 'ShareAbort':
+      return { kind, body: shareAbort(body, 'body'), until };
   }
 };
 

@@ -7,6 +7,7 @@ export type {
   RecordVersion,
 } from './access.ts';
 export * as bounds from './bounds.ts';
+export { CEREMONY_PHASES, type CeremonyPhase, type ShareMessage, type ShareStep } from './ceremony.ts';
 export { type GateMode, PURPOSES, type Purpose } from './common.ts';
 export type { ConsentAnswer, ConsentRequest, ConsentRevoke } from './consent.ts';
 export type {
@@ -16,7 +17,9 @@ export type {
   Evidence,
   Proposal,
   Reconfig,
+  ShareAbort,
   ShareEpoch,
+  ShareRenew,
 } from './governance.ts';
 export type { KeyExtend, KeyIssue } from './keys.ts';
 export { ENTRY_TYPES, type EntryBodies, type EntryType, isEntryType } from './kinds.ts';
@@ -33,6 +36,7 @@ export {
 } from './members.ts';
 export {
   admissionMessage,
+  ceremonyId,
   EMPTY_CHAIN,
   fieldRecordId,
   genesisMessage,
@@ -50,6 +54,7 @@ export type {
   ProposalResult,
   RecordPutResult,
   ShareEpochResult,
+  ShareStepResult,
   Verdict,
 } from './results.ts';
 export type { FieldKeyPut, IndexCommit, Search } from './search.ts';

@@ -7,6 +7,7 @@ import {
   breakGlass,
   breakGlassReview,
 } from './access.ts';
+import { type ShareStep, shareStep } from './ceremony.ts';
 import {
   type ConsentAnswer,
   type ConsentRequest,
@@ -85,6 +86,7 @@ export interface EntryBodies {
   readonly IndexCommit: IndexCommit;
   readonly Stored: Stored;
   readonly Destroyed: Destroyed;
+  readonly ShareStep: ShareStep;
   readonly ShareEpoch: ShareEpoch;
   readonly Proposal: Proposal;
   readonly Approval: Approval;
@@ -117,6 +119,7 @@ export const BODY_DECODERS: { readonly [K in EntryType]: Decode<EntryBodies[K]> 
   IndexCommit: indexCommit,
   Stored: stored,
   Destroyed: destroyed,
+  ShareStep: shareStep,
   ShareEpoch: shareEpoch,
   Proposal: proposal,
   Approval: approval,

@@ -8,6 +8,8 @@ import type { GenesisOperator, Member } from './members.ts';
 
 /** Domain of the genesis signatures; used by the ledger alone, so it stands beside its one use. */
 const GENESIS_TAG = 'hippocrypt/genesis/1';
+/** Domain of the names of key ceremonies. */
+const CEREMONY_TAG = 'hippocrypt/share-ceremony/1';
 /** Domain of a newcomer's signature over its own admission. */
 const ADMISSION_TAG = 'hippocrypt/admission/1';
 
@@ -58,4 +60,9 @@ export function genesisMessage(document: Uint8Array): Uint8Array {
 /** What a new member's validator key signs: the chain it joins, its record and its first operator. */
 export function admissionMessage(chainId: string, member: Member, operator: GenesisOperator): Uint8Array {
   return tagged(ADMISSION_TAG, encodeCbor([chainId, member, operator]));
+}
+
+/** Name of attempt `attempt` of all at a key ceremony on a chain: no two ceremonies share one. */
+export function ceremonyId(chainId: string, attempt: number): Uint8Array {
+  return taggedHash(CEREMONY_TAG, encodeCbor([chainId, attempt]));
 }

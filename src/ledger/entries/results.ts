@@ -2,6 +2,7 @@
  * What stands in a leaf's `result`. A denial is a result with a reason; a refusal is a code and leaves no leaf.
  * Type aliases, so that each passes for a map of unknown values where leaves are encoded.
  */
+import type { CeremonyPhase } from './ceremony.ts';
 
 /** Why one record may not be opened or searched now; `ok` when it may. In the order in which they are checked. */
 export const DECISION_REASONS = [
@@ -44,6 +45,11 @@ export type AccessResult = {
   readonly verdicts: readonly Verdict[];
 };
 
+export type ShareStepResult = {
+  /** Phase of the ceremony after the step. */
+  readonly phase: CeremonyPhase;
+};
+
 export type ShareEpochResult = {
   readonly confirmations: number;
   readonly active: boolean;
@@ -80,6 +86,7 @@ export interface EntryResults {
   readonly IndexCommit: Nothing;
   readonly Stored: Nothing;
   readonly Destroyed: Nothing;
+  readonly ShareStep: ShareStepResult;
   readonly ShareEpoch: ShareEpochResult;
   readonly Proposal: ProposalResult;
   readonly Approval: ProposalResult;

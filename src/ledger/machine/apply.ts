@@ -10,6 +10,7 @@ import type { EntryBodies, EntryType } from '../entries/kinds.ts';
 import { encodeLeaf, entryId, type Leaf } from '../entries/leaf.ts';
 import type { ParsedRequest, Transaction } from '../entries/transaction.ts';
 import { access, breakGlass, breakGlassReview } from './access.ts';
+import { shareStep } from './ceremony.ts';
 import { consentAnswer, consentRequest, consentRevoke } from './consent.ts';
 import { approval, evidence, proposal } from './governance.ts';
 import { keyExtend, keyIssue } from './keys.ts';
@@ -53,6 +54,7 @@ const RULES: { readonly [K in EntryType]: Rule<K> } = {
   IndexCommit: indexCommit,
   Stored: stored,
   Destroyed: destroyed,
+  ShareStep: shareStep,
   ShareEpoch: shareEpoch,
   Proposal: proposal,
   Approval: approval,

@@ -6,6 +6,7 @@ import { MEMBERS_MAX, MEMBERS_MIN, PROPOSAL_MS_MAX } from '../entries/bounds.ts'
 import type { EligibilityClear, Proposal, Reconfig } from '../entries/governance.ts';
 import { toLabelEntry, toLabelSpec } from '../entries/labels.ts';
 import type { RegistryPut } from '../entries/subjects.ts';
+import { abortShares, checkAbort, checkRenew, openCeremony, renewShares } from './ceremony.ts';
 import { admitMember, checkAdmission, removeMember } from './membership.ts';
 import { EVIDENCE_COST } from './meter.ts';
 import { registryOf } from './policies.ts';
@@ -42,6 +43,8 @@ function putLabels({ state }: RuleContext, body: RegistryPut): void {
 function checkReconfig(context: RuleContext, body: Reconfig): void {
   const { state, chain } = context;
   if (state.get(STATE.validators(chain.validatorEpoch + 1)) !== undefined) refuse('reconfig.pending');
+  // The members of a ceremony stay the same until its end (ledger-security rule 26).
+  if (openCeremony(state) !== undefined) refuse('share.ceremony_open');
   const members = state.get(STATE.members) ?? [];
   const n = members.length + (body.add === null ? -1 : 1);
   if (n < MEMBERS_MIN || n > MEMBERS_MAX) refuse('reconfig.members');
@@ -77,6 +80,12 @@ function checkProposal(context: RuleContext, proposal: Proposal): void {
     case 'EligibilityClear':
       checkClear(context, proposal.body);
       return;
+    case 'ShareRenew':
+      checkRenew(context, proposal.body);
+      return;
+    case 'ShareAbort':
+      checkAbort(context, proposal.body);
+      return;
   }
 }
 
@@ -100,6 +109,14 @@ function enact(context: RuleContext, proposal: Proposal): void {
     case 'EligibilityClear':
       checkClear(context, proposal.body);
       context.state.remove(STATE.eligibility(proposal.body.member));
+      return;
+    case 'ShareRenew':
+      checkRenew(context, proposal.body);
+      renewShares(context, proposal.body);
+      return;
+    case 'ShareAbort':
+      checkAbort(context, proposal.body);
+      abortShares(context);
       return;
   }
 }

@@ -39,6 +39,7 @@ export {
   type BreakGlassState,
   type BudgetState,
   type ChainedState,
+  type CeremonyState,
   type ChainState,
   type ConsentState,
   EMPTY_STATE,

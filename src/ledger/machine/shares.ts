@@ -4,11 +4,12 @@ import { encodeCbor } from '../../codec/cbor.ts';
 import { sha256 } from '../../codec/hash.ts';
 import type { ShareEpoch } from '../entries/governance.ts';
 import type { ShareEpochResult } from '../entries/results.ts';
+import { isOverdue, openCeremony } from './ceremony.ts';
 import { quorumOf } from './quorum.ts';
 import { refuse } from './refusal.ts';
 import { requireRight } from './rights.ts';
 import type { Rule, RuleContext } from './rule.ts';
-import { type ShareState, STATE } from './state.ts';
+import { type CeremonyState, type ShareState, STATE } from './state.ts';
 
 /** The next epoch, of all members of the consortium, with their quorum as threshold and the same master key. */
 function checkCeremony({ state }: RuleContext, body: ShareEpoch, current: number | null): void {
@@ -21,6 +22,18 @@ function checkCeremony({ state }: RuleContext, body: ShareEpoch, current: number
   if (!fits) refuse('share.members');
   const before = current === null ? undefined : state.get(STATE.share(current));
   if (before !== undefined && !equalBytes(before.mpk, body.mpk)) refuse('share.mpk_changed');
+}
+
+/**
+ * The ceremony that a confirmation is of. A first epoch that every member confirms needs none on the ledger; all later
+ * ones do, with their complaints heard (ledger-security rule 27).
+ */
+function ceremonyOf({ state }: RuleContext, body: ShareEpoch, isFirst: boolean): CeremonyState | undefined {
+  const ceremony = openCeremony(state);
+  if (ceremony === undefined && isFirst) return undefined;
+  if (ceremony?.phase !== 'confirm') refuse('share.ceremony');
+  if (!equalBytes(ceremony.transcript, body.transcript)) refuse('share.transcript');
+  return ceremony;
 }
 
 /** A member that comes after the quorum: it holds its share of the epoch in force. */
@@ -39,9 +52,9 @@ function confirmLate(
 }
 
 /**
- * Counts a member's confirmation; its latest counts when a ceremony was repeated. In force once all listed members
- * (the first epoch) or a quorum of them (later epochs) confirmed equal bodies;
- * members that confirm later are added.
+ * Counts a member's confirmation; its latest counts when a ceremony was repeated. In force once all members confirmed
+ * equal bodies; a later epoch also once as many did as make a key and the others have had the ceremony's time. Members
+ * that confirm later are added.
  */
 export const shareEpoch: Rule<'ShareEpoch'> = (context, body) => {
   const { state, time } = context;
@@ -54,15 +67,17 @@ export const shareEpoch: Rule<'ShareEpoch'> = (context, body) => {
   }
   checkCeremony(context, body, chain.shareEpoch);
   if (!body.members.includes(own)) refuse('share.members');
+  const ceremony = ceremonyOf(context, body, current === undefined);
   const hash = sha256(encodeCbor(body));
   state.set(STATE.shareConfirmation(body.shareEpoch, own), hash);
   const confirmations = body.members.filter((member) => {
     const confirmed = state.get(STATE.shareConfirmation(body.shareEpoch, member));
     return confirmed !== undefined && equalBytes(confirmed, hash);
   });
-  const needed = chain.shareEpoch === null ? body.members.length : quorumOf(body.members.length);
-  const active = confirmations.length >= needed;
+  const waits = current === undefined || ceremony === undefined || !isOverdue(ceremony, time);
+  const active = confirmations.length >= (waits ? body.members.length : body.threshold);
   if (active) {
+    if (ceremony !== undefined) state.set(STATE.ceremony, { ...ceremony, phase: 'done', since: time });
     state.set(STATE.share(body.shareEpoch), { ...body, confirmations, time });
     state.set(STATE.chain, { ...chain, shareEpoch: body.shareEpoch, threshold: body.threshold });
     for (const member of body.members) state.remove(STATE.shareConfirmation(body.shareEpoch, member));

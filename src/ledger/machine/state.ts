@@ -4,6 +4,7 @@
  * as immutable: a change is a new value under the key.
  */
 import type { PublicKey } from '../../codec/signature.ts';
+import type { CeremonyPhase } from '../entries/ceremony.ts';
 import type { GateMode, Purpose } from '../entries/common.ts';
 import type { Proposal, ShareEpoch } from '../entries/governance.ts';
 import type { LabelEntry } from '../entries/labels.ts';
@@ -137,6 +138,36 @@ export interface ShareState extends ShareEpoch {
   readonly time: number;
 }
 
+/** The latest key ceremony. Its messages are entries; here is what the rules need of them. */
+export interface CeremonyState {
+  readonly id: Uint8Array;
+  /** Ceremonies before this one. */
+  readonly attempt: number;
+  /** The epoch that it makes. */
+  readonly shareEpoch: number;
+  /** Holders of the epoch before in the order of their points; the members themselves in a first ceremony. */
+  readonly dealers: readonly string[];
+  /** Fewest dealings that make a result. */
+  readonly needed: number;
+  /** The holders to be, in the order of their points. */
+  readonly members: readonly string[];
+  readonly threshold: number;
+  readonly windowMs: number;
+  readonly phase: CeremonyPhase;
+  /** Time of the block in which the phase began. */
+  readonly since: number;
+  readonly joined: readonly string[];
+  /** Dealers that announced a dealing, and those that opened it. */
+  readonly announced: readonly string[];
+  readonly dealt: readonly string[];
+  readonly complaints: readonly { readonly by: string; readonly dealers: readonly number[] }[];
+  readonly answered: readonly string[];
+  /** Members that proved that they hold their share. */
+  readonly held: readonly string[];
+  /** Hash over every step before `confirm`, in order. */
+  readonly transcript: Uint8Array;
+}
+
 export interface ValidatorsState {
   /** First height that this set votes on. */
   readonly from: number;
@@ -181,6 +212,7 @@ export const STATE = {
   eligibility: (member: string) => key<EligibilityState>(`eligibility/${member}`),
   evidence: (member: string, height: number) => key<EvidenceState>(`evidence/${member}/${height}`),
   share: (epoch: number) => key<ShareState>(`share/${epoch}`),
+  ceremony: key<CeremonyState>('ceremony'),
   shareConfirmation: (epoch: number, member: string) =>
     key<Uint8Array>(`share-confirmation/${epoch}/${member}`),
   label: (name: string) => key<LabelEntry>(`label/${name}`),

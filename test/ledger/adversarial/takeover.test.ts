@@ -148,9 +148,11 @@ describe('one operator', () => {
     expect(await ledger.refusal(operatorOf('alder'), 'ShareEpoch', ceremony(2))).toBe('share.epoch');
     const low = { ...ceremony(1), threshold: 2 };
     expect(await ledger.refusal(operatorOf('alder'), 'ShareEpoch', low)).toBe('share.members');
-    for (const [i, member] of ['alder', 'birch', 'cedar'].entries()) {
-      const { leaf } = await ledger.put(operatorOf(member), 'ShareEpoch', ceremony(1));
-      expect(leaf.result).toEqual({ confirmations: i + 1, active: i === 2 });
+    expect(await ledger.refusal(operatorOf('alder'), 'ShareEpoch', ceremony(1))).toBe('share.ceremony');
+    const body = { ...ceremony(1), transcript: await ledger.toConfirm() };
+    for (const [i, member] of ['alder', 'birch', 'cedar', 'dogwood'].entries()) {
+      const { leaf } = await ledger.put(operatorOf(member), 'ShareEpoch', body);
+      expect(leaf.result).toEqual({ confirmations: i + 1, active: i === 3 });
     }
     expect(ledger.engine.get(STATE.chain)?.shareEpoch).toBe(1);
   });
@@ -160,8 +162,9 @@ describe('one operator', () => {
     const operator = operatorOf('alder');
     await ledger.enrol('second', 'alder', ['right:operator']);
     await ledger.openShares();
+    const confirmed = { ...ceremony(1), transcript: await ledger.toConfirm() };
     for (const name of [operator, 'second']) {
-      const { leaf } = await ledger.put(name, 'ShareEpoch', ceremony(1));
+      const { leaf } = await ledger.put(name, 'ShareEpoch', confirmed);
       expect(leaf.result).toEqual({ confirmations: 1, active: false });
     }
     const put = { subject: subjectOf('second'), attribute: 'study:s1', until: null };

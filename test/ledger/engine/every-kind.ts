@@ -10,6 +10,7 @@ import {
   bytesOf,
   CHAIN_ID,
   CID,
+  ceremony,
   DAY_MS,
   MEMBER_IDS,
   memberOf,
@@ -175,6 +176,7 @@ async function governance(ledger: TestLedger): Promise<void> {
   };
   const label = { label: 'ward', type: 'text', width: null, values: null, shared: false };
   await decide('RegistryPut', { labels: [label] });
+  await ledger.openShares(ceremony(1));
   await ledger.put(ALDER, 'Evidence', { evidence: new Uint8Array(3) });
   const member = memberOf('elm');
   const operator = {

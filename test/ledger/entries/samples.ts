@@ -88,6 +88,11 @@ export const SAMPLES: { readonly [K in keyof EntryBodies]: EntryBodies[K] } = {
   IndexCommit: { seq: 1, manifestHash: bytesOf('manifest'), covered: 1 },
   Stored: { cids: [CID] },
   Destroyed: { record: recordOf('a'), kinds: ['header', 'payload', 'index'] },
+  ShareStep: {
+    ceremony: bytesOf('ceremony'),
+    kind: 'deal',
+    body: { opening: bytesOf('opening'), sealed: [bytesOf('one'), bytesOf('two')] },
+  },
   ShareEpoch: ceremony(),
   Proposal: {
     kind: 'Reconfig',

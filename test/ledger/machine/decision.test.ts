@@ -231,10 +231,15 @@ describe('ShareEpoch', () => {
     await ledger.openShares();
     const mpk = bytesOf('another key');
     expect(await ledger.refusal(ALDER, 'ShareEpoch', { ...ceremony(1), mpk })).toBe('share.mpk_changed');
-    const body = ceremony(1);
-    for (const member of ['birch', 'cedar']) await ledger.put(operatorOf(member), 'ShareEpoch', body);
+    const body = { ...ceremony(1), transcript: await ledger.toConfirm() };
+    for (const member of ['birch', 'cedar', 'alder'])
+      await ledger.put(operatorOf(member), 'ShareEpoch', body);
     expect(ledger.engine.get(STATE.chain)?.shareEpoch).toBe(0);
-    await ledger.put(ALDER, 'ShareEpoch', body);
+    await ledger.block([], ledger.time + MINUTE_MS);
+    expect((await ledger.put(ALDER, 'ShareEpoch', body)).leaf.result).toEqual({
+      confirmations: 3,
+      active: true,
+    });
     expect(ledger.engine.get(STATE.chain)?.shareEpoch).toBe(1);
     const late = await ledger.put(operatorOf('dogwood'), 'ShareEpoch', body);
     expect(late.leaf.result).toEqual({ confirmations: 4, active: true });
