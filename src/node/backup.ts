@@ -201,7 +201,7 @@ async function copyFiles(from: string, to: string): Promise<void> {
       await copyFiles(source, target);
       continue;
     }
-    if (entry.name.endsWith('.tmp')) continue;
+    if (entry.name.endsWith('.new')) continue;
     try {
       await link(source, target).catch(() => copyFile(source, target));
     } catch (error) {

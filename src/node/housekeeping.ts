@@ -1,10 +1,12 @@
 /**
- * What a node tidies while it runs: stagings that came to nothing, payloads that nobody names any more, and
- * postings of records that are gone.
+ * What a node tidies while it runs: stagings that came to nothing, payloads that nobody names any more, postings of records
+ * that are gone, and index segments that no manifest lists.
  */
 import type { IndexService } from './index-service.ts';
+import type { NodeLedger } from './ledger.ts';
 import type { NodeLog } from './member.ts';
 import type { Records } from './records.ts';
+import type { Replicas } from './replicas.ts';
 
 /** A staging is void two minutes after its transaction was signed, so there is no hurry. */
 const SWEEP_MS = 60_000;
@@ -18,6 +20,8 @@ const COLLECT_GRACE_MS = 5 * 60_000;
 export interface HousekeepingOptions {
   readonly records: Records;
   readonly indexes: IndexService;
+  readonly replicas: Replicas;
+  readonly ledger: NodeLedger;
   readonly clock: () => number;
   readonly log: NodeLog;
   readonly onError: (event: string, error: unknown) => void;
@@ -25,17 +29,19 @@ export interface HousekeepingOptions {
 
 /** Sweeps now and from time to time. Answers how to stop; stopping waits for what runs. */
 export async function startHousekeeping(options: HousekeepingOptions): Promise<() => Promise<void>> {
-  const { records, indexes, clock, log, onError } = options;
+  const { records, clock, log, onError } = options;
   let rounds = 0;
   const tidy = async (): Promise<void> => {
     try {
       const swept = await records.sweep();
       if (swept > 0) log.event('records.orphans_removed', { count: swept });
       const round = rounds++;
-      if (round > 0 && round % SWEEPS_A_PURGE === 0) await indexes.purge();
+      if (round > 0 && round % SWEEPS_A_PURGE === 0) await options.indexes.purge();
       if (round % SWEEPS_A_COLLECTION !== 0) return;
       const removed = await records.collect(COLLECT_GRACE_MS, clock());
       if (removed > 0) log.event('payloads.collected', { blocks: removed });
+      const segments = await collectIndexes(options, COLLECT_GRACE_MS, clock());
+      if (segments > 0) log.event('index.collected', { files: segments });
     } catch (error) {
       onError('housekeeping.failed', error);
     }
@@ -50,4 +56,16 @@ export async function startHousekeeping(options: HousekeepingOptions): Promise<(
     clearInterval(timer);
     return running;
   };
+}
+
+/** Removes index files that no manifest has listed for `graceMs`, of every custodian. Answers how many. */
+export async function collectIndexes(
+  { indexes, replicas, ledger }: Pick<HousekeepingOptions, 'indexes' | 'replicas' | 'ledger'>,
+  graceMs: number,
+  nowMs: number,
+): Promise<number> {
+  let files = await indexes.collect(graceMs, nowMs);
+  for (const custodian of ledger.members())
+    if (custodian !== indexes.member) files += await replicas.collect(custodian, graceMs, nowMs);
+  return files;
 }

@@ -9,7 +9,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { MemberLink } from '../authority/link.ts';
 import { equalBytes, fromHex, toHex } from '../codec/bytes.ts';
 import { decodeCbor, encodeCbor } from '../codec/cbor.ts';
-import { CodedError } from '../codec/errors.ts';
+import { CodedError, hasCode } from '../codec/errors.ts';
 import type { HpkeKeyPair } from '../codec/hpke.ts';
 import { keywordsInfo } from '../codec/hpke-info.ts';
 import { type EntryId, entryId, type MemberId } from '../codec/ids.ts';
@@ -25,9 +25,10 @@ import {
   type IndexRecord,
   RECORD_KEYWORDS_MAX,
 } from '../search/index.ts';
+import type { Companions } from './companions.ts';
 import type { NodeLedger } from './ledger.ts';
 import type { Replicas } from './replicas.ts';
-import type { SegmentFiles } from './segment-files.ts';
+import type { SegmentFolder } from './segment-files.ts';
 import type { StagedRecord, Staging } from './staging.ts';
 import type { WorkPool } from './work/pool.ts';
 
@@ -50,9 +51,8 @@ export interface IndexServiceOptions {
   readonly link: MemberLink;
   readonly staging: Staging;
   readonly replicas: Replicas;
-  readonly segments: SegmentFiles;
-  readonly vault: SegmentFiles;
-  readonly vaultKey: Uint8Array;
+  readonly segments: SegmentFolder;
+  readonly companions: Companions;
   readonly indexerKeys: HpkeKeyPair;
   readonly fieldKeys: readonly FieldKeys[];
   readonly pool: WorkPool;
@@ -63,6 +63,7 @@ export interface IndexServiceOptions {
 }
 
 export class IndexService {
+  readonly member: MemberId;
   readonly #options: IndexServiceOptions;
   readonly #indexer: Indexer;
   #working: Promise<void> = Promise.resolve();
@@ -73,14 +74,15 @@ export class IndexService {
   constructor(options: IndexServiceOptions) {
     this.#options = options;
     const { member, ledger, replicas } = options;
+    this.member = member;
     const index = ledger.state(STATE.index(member));
     const manifest = index === undefined ? undefined : decodeManifest(replicas.manifestBytes(member));
     this.#indexer = new Indexer({
       custodian: member,
       keys: options.fieldKeys,
       store: options.segments,
-      vault: options.vault,
-      vaultKey: options.vaultKey,
+      vault: options.companions.vault,
+      vaultKey: options.companions.vaultKey,
       random: options.random,
       pause: () => nextTurn(),
       ...(manifest === undefined ? {} : { manifest }),
@@ -132,6 +134,17 @@ export class IndexService {
     });
     this.#working = done.catch((error: unknown) => onError('index.failed', error));
     await done;
+  }
+
+  /** Removes what the manifest in force has not listed for `graceMs`, while nothing is being built. Answers how many files. */
+  async collect(graceMs: number, nowMs: number): Promise<number> {
+    const { member, replicas } = this.#options;
+    const run = this.#working.then(() => replicas.collect(member, graceMs, nowMs));
+    this.#working = run.then(
+      () => undefined,
+      () => undefined,
+    );
+    return run;
   }
 
   /** VOPRF public key of a field in an epoch, for FieldKeyPut. */
@@ -188,9 +201,19 @@ export class IndexService {
       if (this.#indexer.next < end && this.#indexer.buffered < FLUSH_RECORDS) continue;
       const time = ledger.tip().timeMs;
       if (!(await this.#publish(await this.#indexer.flush(time)))) break;
-      let merged = await this.#indexer.maybeMerge(ledger.deadNumbers(member), time);
-      while (await this.#publish(merged))
-        merged = await this.#indexer.maybeMerge(ledger.deadNumbers(member), time);
+      await this.#merge();
+    }
+  }
+
+  /** Merges while something is due. A companion that is lost stops merging, not indexing. */
+  async #merge(): Promise<void> {
+    const { ledger, member, onError } = this.#options;
+    const next = () => this.#indexer.maybeMerge(ledger.deadNumbers(member), ledger.tip().timeMs);
+    try {
+      while (await this.#publish(await next())) if (this.#closed) return;
+    } catch (error) {
+      if (!hasCode(error, 'search.index_state')) throw error;
+      onError('index.merge_failed', error);
     }
   }
 

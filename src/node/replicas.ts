@@ -7,10 +7,17 @@ import { fromUtf8, toHex, utf8 } from '../codec/bytes.ts';
 import { CodedError } from '../codec/errors.ts';
 import { type MemberId, memberId } from '../codec/ids.ts';
 import { STATE } from '../ledger/index.ts';
-import { decodeManifest, type Manifest, segmentName, verifySegmentFile } from '../search/index.ts';
+import {
+  decodeManifest,
+  type Manifest,
+  type SegmentMeta,
+  segmentName,
+  verifySegmentFile,
+} from '../search/index.ts';
 import type { KvOp, KvStore } from '../storage/index.ts';
+import type { Companions } from './companions.ts';
 import type { NodeLedger } from './ledger.ts';
-import type { SegmentFiles } from './segment-files.ts';
+import { type SegmentFolder, SegmentSweep } from './segment-files.ts';
 
 const MANIFESTS = 'manifests';
 const FETCH_TIMEOUT_MS = 20_000;
@@ -25,8 +32,9 @@ export interface ReplicasOptions {
   readonly ledger: NodeLedger;
   readonly link: MemberLink;
   readonly store: KvStore;
-  /** Segment files of a custodian, opened once. */
-  readonly segments: (custodian: MemberId) => Promise<SegmentFiles>;
+  /** Segments of a custodian, opened once. */
+  readonly segments: (custodian: MemberId) => Promise<SegmentFolder>;
+  readonly companions: Companions;
   readonly onError: (event: string, error: unknown) => void;
 }
 
@@ -35,6 +43,7 @@ export class Replicas {
   readonly #syncing = new Map<MemberId, Promise<void>>();
   readonly #again = new Set<MemberId>();
   readonly #retries = new Set<ReturnType<typeof setTimeout>>();
+  readonly #sweeps = new Map<MemberId, SegmentSweep>();
   #closed = false;
 
   constructor(options: ReplicasOptions) {
@@ -46,6 +55,10 @@ export class Replicas {
     link.serve('headers', 'segment', async (_from, body) => {
       const [custodian, name] = fromUtf8(body).split('/');
       return (await options.segments(memberId(custodian))).getSegment(name ?? '');
+    });
+    link.serve('headers', 'companion', async (_from, body) => {
+      const [custodian, name] = fromUtf8(body).split('/');
+      return options.companions.give(memberId(custodian), name ?? '');
     });
   }
 
@@ -107,6 +120,66 @@ export class Replicas {
     this.#syncing.set(custodian, run);
   }
 
+  /** Segments of the manifest in force, which this node should hold. */
+  listed(custodian: MemberId): readonly SegmentMeta[] {
+    const { ledger } = this.#options;
+    if (ledger.state(STATE.index(custodian)) === undefined) return [];
+    return decodeManifest(this.manifestBytes(custodian)).segments;
+  }
+
+  /**
+   * Removes segments and companions that the manifest in force has not listed for `graceMs`. Of this member's own index too: call
+   * it for that one while nothing is built. Answers how many went.
+   */
+  async collect(custodian: MemberId, graceMs: number, nowMs: number): Promise<number> {
+    if (this.#syncing.has(custodian)) return 0;
+    const sweep = this.#sweeps.get(custodian) ?? new SegmentSweep();
+    this.#sweeps.set(custodian, sweep);
+    const run = this.#sweep(custodian, sweep, graceMs, nowMs);
+    const done = run.then(
+      () => undefined,
+      () => undefined,
+    );
+    this.#syncing.set(custodian, done);
+    try {
+      return await run;
+    } finally {
+      this.#syncing.delete(custodian);
+      if (this.#again.delete(custodian)) this.follow(custodian);
+    }
+  }
+
+  async #sweep(custodian: MemberId, sweep: SegmentSweep, graceMs: number, nowMs: number): Promise<number> {
+    const { companions, segments } = this.#options;
+    const folders = [await segments(custodian), await companions.folder(custodian)];
+    const listed = new Set(this.listed(custodian).map(segmentName));
+    return sweep.run(folders, listed, graceMs, nowMs);
+  }
+
+  /** Fetches a segment that is damaged or missing again, from whoever has it; throws what the last one asked threw. */
+  async mend(custodian: MemberId, meta: SegmentMeta): Promise<void> {
+    await this.#fromAny(custodian, (from) => this.#fetchSegment(custodian, from, meta));
+  }
+
+  /** Fetches a companion that is missing here; throws what the last one asked threw. */
+  async mendCompanion(custodian: MemberId, name: string): Promise<void> {
+    await this.#fromAny(custodian, (from) => this.#fetchCompanion(custodian, from, name));
+  }
+
+  async #fromAny(custodian: MemberId, fetch: (from: MemberId) => Promise<void>): Promise<void> {
+    const { ledger, member } = this.#options;
+    let lastError: unknown;
+    for (const from of new Set([custodian, ...ledger.members()])) {
+      if (from === member) continue;
+      try {
+        return await fetch(from);
+      } catch (error) {
+        lastError = error;
+      }
+    }
+    throw lastError;
+  }
+
   /** Resolves when every copy is as new as this node's ledger. */
   async idle(): Promise<void> {
     for (const custodian of this.#options.ledger.members()) this.follow(custodian);
@@ -134,7 +207,8 @@ export class Replicas {
 
   /**
    * Makes this member's own index complete as the ledger names it: what a restored node lacks, others have copies of. Asks
-   * nobody when everything is here. Throws what the last member asked threw.
+   * nobody when everything is here. Throws what the last member asked threw; a companion that nobody has is no error, see
+   * `IndexService.start`.
    */
   async ownIndex(): Promise<void> {
     const { ledger, member, store, segments } = this.#options;
@@ -143,18 +217,28 @@ export class Replicas {
     if (index === undefined) return;
     if (held !== undefined) {
       const present = new Set(await (await segments(member)).names());
-      if (decodeManifest(held).segments.every((meta) => present.has(segmentName(meta)))) return;
+      const names = decodeManifest(held).segments.map(segmentName);
+      if (names.every((name) => present.has(name))) return this.#ownCompanions(names);
     }
     let lastError: unknown;
     for (const from of ledger.members()) {
       if (from === member) continue;
       try {
-        return await this.#fetchIndex(member, from);
+        await this.#fetchIndex(member, from);
+        return await this.#ownCompanions(this.listed(member).map(segmentName));
       } catch (error) {
         lastError = error;
       }
     }
     throw lastError;
+  }
+
+  async #ownCompanions(names: readonly string[]): Promise<void> {
+    const { companions, member, onError } = this.#options;
+    for (const name of await companions.missing(member, names))
+      await this.mendCompanion(member, name).catch((error: unknown) =>
+        onError('index.companion_lost', error),
+      );
   }
 
   async #fetchIndex(custodian: MemberId, from: MemberId): Promise<void> {
@@ -171,25 +255,30 @@ export class Replicas {
     const files = await segments(custodian);
     const present = new Set(await files.names());
     for (const meta of manifest.segments) {
-      const name = segmentName(meta);
-      if (present.has(name)) continue;
-      const file = await link.request(
-        from,
-        'headers',
-        'segment',
-        utf8(`${custodian}/${name}`),
-        FETCH_TIMEOUT_MS,
-      );
-      verifySegmentFile(meta, file);
-      await files.putSegment(name, file);
+      if (!present.has(segmentName(meta))) await this.#fetchSegment(custodian, from, meta);
     }
+    // Nobody but the custodian needs these, so one that cannot be had now is left to the scrub.
+    const names = manifest.segments.map(segmentName);
+    for (const name of await this.#options.companions.missing(custodian, names))
+      await this.#fetchCompanion(custodian, from, name).catch(() => undefined);
     await this.keepManifest(index.manifestHash, bytes);
     await this.useManifest(custodian, index.manifestHash);
-    const listed = new Set(manifest.segments.map(segmentName));
-    const before = held === undefined ? [] : decodeManifest(held).segments.map(segmentName);
-    // One manifest's grace: a reader may still hold the one before.
-    for (const name of present)
-      if (!listed.has(name) && !before.includes(name)) await files.deleteSegment(name);
+  }
+
+  async #fetchSegment(custodian: MemberId, from: MemberId, meta: SegmentMeta): Promise<void> {
+    const { link, segments } = this.#options;
+    const name = segmentName(meta);
+    const body = utf8(`${custodian}/${name}`);
+    const file = await link.request(from, 'headers', 'segment', body, FETCH_TIMEOUT_MS);
+    verifySegmentFile(meta, file);
+    await (await segments(custodian)).putSegment(name, file);
+  }
+
+  async #fetchCompanion(custodian: MemberId, from: MemberId, name: string): Promise<void> {
+    const { companions, link } = this.#options;
+    const body = utf8(`${custodian}/${name}`);
+    const bytes = await link.request(from, 'headers', 'companion', body, FETCH_TIMEOUT_MS);
+    await companions.take(custodian, name, bytes);
   }
 }
 

@@ -26,7 +26,7 @@ import type { Copies } from './copies.ts';
 import { decodeEvaluation, encodeEvaluateRequest, type IndexService } from './index-service.ts';
 import type { NodeLedger } from './ledger.ts';
 import type { Replicas } from './replicas.ts';
-import type { SegmentFiles } from './segment-files.ts';
+import type { SegmentFolder } from './segment-files.ts';
 import type { WorkPool } from './work/pool.ts';
 import type { Parameters } from './work/tasks.ts';
 
@@ -39,7 +39,7 @@ export interface SearchServiceOptions {
   readonly replicas: Replicas;
   readonly copies: Copies;
   readonly indexes: () => IndexService;
-  readonly segments: (custodian: MemberId) => Promise<SegmentFiles>;
+  readonly segments: (custodian: MemberId) => Promise<SegmentFolder>;
   readonly agent: Agent;
   readonly pool: WorkPool;
   readonly parameters: () => Parameters;

@@ -5,6 +5,7 @@ export { openRepository, type Repository } from './backup/repository.ts';
 export { expireBackups, restore, verifyBackup } from './backup/restore.ts';
 export { clearRestoredMark, type RestoredMark, restoredMark } from './backup/restored-mark.ts';
 export { type BackupSource, plainFile, stoppedDirectory } from './backup/sources.ts';
+export { replaceFile } from './durable-files.ts';
 export { STORAGE_ERRORS, type StorageErrorCode } from './errors.ts';
 export { handleIpfsRequest, type IpfsRequest, type IpfsResponse } from './exchange/gateway.ts';
 export { type BlockPeer, fetchFromPeers, replicasFor } from './exchange/peers.ts';
