@@ -19,6 +19,7 @@ import {
   fieldRegistry,
   hashBlinded,
   type Outcome,
+  openRistretto,
 } from '../search/index.ts';
 import type { Context } from './context.ts';
 import { IndexCopies } from './index-copies.ts';
@@ -170,12 +171,15 @@ export class Search {
 
   /** Field keys and keyword secrets are held as long as the declared fields stay what they are. */
   async #session(): Promise<FederatedSearch> {
+    const ristretto = openRistretto();
     if (this.#fields.length === 0) await this.#hasNewFields();
+    const group = await ristretto;
     this.#federated ??= new FederatedSearch(
       this.#ports(),
       registryOf(this.#fields),
       this.#clientKey,
       this.#context.random,
+      group,
     );
     return this.#federated;
   }

@@ -23,6 +23,7 @@ import {
   Indexer,
   type IndexProposal,
   type IndexRecord,
+  openRistretto,
   RECORD_KEYWORDS_MAX,
 } from '../search/index.ts';
 import type { Companions } from './companions.ts';
@@ -168,7 +169,7 @@ export class IndexService {
         'the blinded elements are not those of the Search entry',
       );
     }
-    return this.#indexer.evaluate(search.field, search.epoch, blinded);
+    return this.#indexer.evaluate(search.field, search.epoch, blinded, await openRistretto());
   }
 
   /** Committed records that no committed manifest covers. */

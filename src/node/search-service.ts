@@ -18,6 +18,7 @@ import {
   fieldRegistry,
   hashBlinded,
   type Outcome,
+  openRistretto,
   SegmentReader,
   type SegmentSource,
 } from '../search/index.ts';
@@ -137,6 +138,7 @@ export class SearchService {
       await this.#fieldRegistry(),
       random(32),
       random,
+      await openRistretto(),
     );
     const found = await search.query({ query, unit: options.unit, custodians, top: options.limit });
     const named = (custodian: string, indexNo: number): string | undefined =>

@@ -13,6 +13,7 @@ import { type KeywordSecret, keywordSecret } from './keys.ts';
 import { OPRF_BATCH_MAX } from './parameters.ts';
 import { type Plan, planQuery } from './plan.ts';
 import { parseQuery } from './query.ts';
+import { NOBLE, type Ristretto } from './ristretto.ts';
 import { type CustodianIndex, type QueryResult, runQuery } from './run.ts';
 import {
   auditableRandom,
@@ -91,15 +92,23 @@ export class FederatedSearch {
   readonly #ports: FederationPorts;
   readonly #registry: FieldRegistry;
   readonly #random: Random;
+  readonly #group: Ristretto;
   readonly #clientKey: Uint8Array;
   readonly #held = new Map<string, HeldField>();
 
   /** `clientKey`: 32 secret bytes that stay on the device, across sessions: decoys and answers to audits hang on it. */
-  constructor(ports: FederationPorts, registry: FieldRegistry, clientKey: Uint8Array, random: Random) {
+  constructor(
+    ports: FederationPorts,
+    registry: FieldRegistry,
+    clientKey: Uint8Array,
+    random: Random,
+    group: Ristretto = NOBLE,
+  ) {
     this.#ports = ports;
     this.#registry = registry;
     this.#clientKey = clientKey;
     this.#random = random;
+    this.#group = group;
   }
 
   /** Forgets every secret: at sign-out, or when an epoch ended. */
@@ -230,7 +239,7 @@ export class FederatedSearch {
       for (let i = 0; i < need.keywords.length; i += OPRF_BATCH_MAX) {
         const keywords = need.keywords.slice(i, i + OPRF_BATCH_MAX);
         const salt = this.#random(SALT_BYTES);
-        const batch = blindKeywords(keywords, auditableRandom(this.#clientKey, salt));
+        const batch = blindKeywords(keywords, auditableRandom(this.#clientKey, salt), this.#group);
         batches.push({ need, keywords, batch, salt });
       }
     }
@@ -258,7 +267,7 @@ export class FederatedSearch {
             `${need.custodian} has no field "${need.field}" of that epoch`,
           );
         }
-        const outputs = finalize(batch, outcome.value, publicKey);
+        const outputs = finalize(batch, outcome.value, publicKey, this.#group);
         outputs.forEach((y, j) => {
           held.secrets.set(toHex(keywords[j]), keywordSecret(y, held.fieldKey));
         });

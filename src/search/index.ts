@@ -86,6 +86,7 @@ export {
   SegmentReader,
   type SegmentSource,
 } from './reader.ts';
+export { NOBLE, openRistretto, type Ristretto } from './ristretto.ts';
 export {
   type CustodianIndex,
   type QueryResult,

@@ -15,6 +15,7 @@ import { keywordKey } from './keyword.ts';
 import { encodeManifest, type Manifest, manifestEnd, manifestHash, segmentName } from './manifest.ts';
 import type { MergedSegment, OwnSegment } from './merge.ts';
 import { KEYWORD_BYTES_MAX, RECORD_KEYWORDS_MAX, SEGMENT_RECORDS_MAX, SEGMENTS_MAX } from './parameters.ts';
+import { NOBLE, type Ristretto } from './ristretto.ts';
 import { fullRun, type Run, staleRun } from './schedule.ts';
 import { type FieldKeys, fieldOfKeyword, KeywordSecrets } from './secrets.ts';
 import type { SegmentMeta } from './segment.ts';
@@ -154,8 +155,13 @@ export class Indexer {
   }
 
   /** Evaluates for a committed Search entry that the caller has checked with `hashBlinded`. */
-  evaluate(field: string, epoch: number, blinded: readonly Uint8Array[]): Evaluation {
-    return this.#secrets.evaluate(field, epoch, blinded, this.#options.random);
+  evaluate(
+    field: string,
+    epoch: number,
+    blinded: readonly Uint8Array[],
+    group: Ristretto = NOBLE,
+  ): Evaluation {
+    return this.#secrets.evaluate(field, epoch, blinded, this.#options.random, group);
   }
 
   /**

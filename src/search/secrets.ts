@@ -6,6 +6,7 @@
 import { searchError } from './errors.ts';
 import { type KeywordSecret, keywordSecret } from './keys.ts';
 import { decodeKeyword, keywordKey } from './keyword.ts';
+import { NOBLE, type Ristretto } from './ristretto.ts';
 import type { FieldEpoch } from './segment.ts';
 import {
   deriveFieldKeyPair,
@@ -92,8 +93,14 @@ export class KeywordSecrets {
   }
 
   /** Answers a committed Search entry; see `evaluate`. */
-  evaluate(field: string, epoch: number, blinded: readonly Uint8Array[], random: Random): Evaluation {
-    return evaluate(this.#held(field, epoch).pair, blinded, random);
+  evaluate(
+    field: string,
+    epoch: number,
+    blinded: readonly Uint8Array[],
+    random: Random,
+    group: Ristretto = NOBLE,
+  ): Evaluation {
+    return evaluate(this.#held(field, epoch).pair, blinded, random, group);
   }
 
   /** The secret of an encoded keyword under `epoch` of its field; throws `search.field_unknown`. */

@@ -1,31 +1,32 @@
 /**
  * Keyword secrets: RFC 9497 VOPRF (mode 1) over ristretto255-SHA512. The client blinds keywords, the custodian's
  * indexer evaluates a batch with one DLEQ proof after the Search entry is committed, the client checks the proof
- * against the public key of the ledger and unblinds. Arithmetic: @noble/curves (JS bigint, not constant time;
- * the blinding hides the keyword from whoever times the indexer, and its secret key meets only blinded points
- * or its own keywords).
+ * against the public key of the ledger and unblinds. Every function takes the group it works with: the reference in
+ * JavaScript, or libsodium's, constant time, from `openRistretto`.
  * Does not protect against: enumeration by a subject that is allowed to ask (budgets slow it, the ledger shows it).
  */
+import { expand_message_xmd } from '@noble/curves/abstract/hash-to-curve.js';
+import { mapHashToField } from '@noble/curves/abstract/modular.js';
 import { ristretto255, ristretto255_oprf } from '@noble/curves/ed25519.js';
+import { sha512 as nobleSha512 } from '@noble/hashes/sha2.js';
 import { concat, constantTimeEqual, equalBytes, u32be, utf8 } from '../codec/bytes.ts';
 import { encodeCbor } from '../codec/cbor.ts';
 import { DOMAIN } from '../codec/domains.ts';
-import { hkdfSha256, hmacSha512, taggedHash } from '../codec/hash.ts';
+import { hkdfSha256, hmacSha512, sha512, taggedHash } from '../codec/hash.ts';
+import { CONTEXT, isProven, PROOF_BYTES, prefixed, prove } from './dleq.ts';
 import { searchError } from './errors.ts';
 import { OPRF_BATCH_MAX } from './parameters.ts';
+import { isScalar, NOBLE, type Ristretto } from './ristretto.ts';
 
 /** `length` random bytes from a source fit for keys. */
 export type Random = (length: number) => Uint8Array;
 
 export const ELEMENT_BYTES = 32;
-export const PROOF_BYTES = 64;
 /** Counts that a batch is padded to, so that the ledger shows the size class only. */
 export const BATCH_SIZES = [1, 2, 4, 8, 16, 32] as const;
 
-/** The library's types leave out `evaluate`, the non-interactive form of RFC 9497 section 3.3.2. */
-const voprf = ristretto255_oprf.voprf as typeof ristretto255_oprf.voprf & {
-  evaluate(secretKey: Uint8Array, input: Uint8Array): Uint8Array;
-};
+const HASH_TO_GROUP_DST = concat(utf8('HashToGroup-'), CONTEXT);
+const FINALIZE = utf8('Finalize');
 
 /** A VOPRF key of one (custodian, field, epoch). `publicKey` stands on the ledger. */
 export interface FieldKeyPair {
@@ -42,7 +43,7 @@ export function deriveFieldKeyPair(
 ): FieldKeyPair {
   const part = (bytes: Uint8Array) => concat(u32be(bytes.length), bytes);
   const info = concat(part(utf8(custodian)), part(utf8(field)), part(u32be(epoch)));
-  const { secretKey, publicKey } = voprf.deriveKeyPair(seed, info);
+  const { secretKey, publicKey } = ristretto255_oprf.voprf.deriveKeyPair(seed, info);
   return { secretKey, publicKey };
 }
 
@@ -74,11 +75,15 @@ export function paddedCount(count: number): number {
  * Blinds encoded keywords, padded to a size class with blinded random inputs that no keyword encodes to, which
  * look like any other element. `random` should be `auditableRandom`, so that an audit can be answered later.
  */
-export function blindKeywords(keywords: readonly Uint8Array[], random: Random): BlindedBatch {
+export function blindKeywords(
+  keywords: readonly Uint8Array[],
+  random: Random,
+  group: Ristretto = NOBLE,
+): BlindedBatch {
   const size = paddedCount(keywords.length);
   const blindOne = (input: Uint8Array): BlindedInput => {
-    const { blind, blinded } = voprf.blind(input, (length) => copy(random(length ?? 64)));
-    return { input, blind, element: blinded };
+    const blind = drawScalar(random);
+    return { input, blind, element: group.multiply(blind, hashToGroup(input, group)) };
   };
   const inputs = keywords.map(blindOne);
   while (inputs.length < size) inputs.push(blindOne(encodeCbor([0, random(16)])));
@@ -112,18 +117,16 @@ export interface Evaluation {
  * Indexer side. Evaluates 1 to 32 blinded elements; refuses the identity and non-canonical encodings
  * (`search.oprf_element`). The caller has checked the committed Search entry against `hashBlinded`.
  */
-export function evaluate(keys: FieldKeyPair, blinded: readonly Uint8Array[], random: Random): Evaluation {
+export function evaluate(
+  keys: FieldKeyPair,
+  blinded: readonly Uint8Array[],
+  random: Random,
+  group: Ristretto = NOBLE,
+): Evaluation {
   paddedCount(blinded.length);
-  try {
-    const answer = voprf.blindEvaluateBatch(keys.secretKey, keys.publicKey, [...blinded], (length) =>
-      copy(random(length ?? 64)),
-    );
-    return { elements: answer.evaluated, proof: answer.proof };
-  } catch (cause) {
-    throw searchError('search.oprf_element', 'expected canonical ristretto255 elements, none the identity', {
-      cause,
-    });
-  }
+  for (const element of blinded) checkElement(element, group);
+  const elements = blinded.map((element) => group.multiply(keys.secretKey, element));
+  return { elements, proof: prove(keys, blinded, elements, drawScalar(random), group) };
 }
 
 /**
@@ -131,30 +134,48 @@ export function evaluate(keys: FieldKeyPair, blinded: readonly Uint8Array[], ran
  * 64-byte outputs y of the caller's keywords in order. Throws `search.oprf_count`, `search.oprf_element` or
  * `search.oprf_proof`; never returns part of a batch.
  */
-export function finalize(batch: BlindedBatch, evaluation: Evaluation, publicKey: Uint8Array): Uint8Array[] {
-  if (evaluation.elements.length !== batch.inputs.length) {
+export function finalize(
+  batch: BlindedBatch,
+  evaluation: Evaluation,
+  publicKey: Uint8Array,
+  group: Ristretto = NOBLE,
+): Uint8Array[] {
+  const { elements, proof } = evaluation;
+  if (elements.length !== batch.inputs.length) {
     throw searchError('search.oprf_count', `expected ${batch.inputs.length} evaluated elements`);
   }
-  for (const element of [...evaluation.elements, publicKey]) checkElement(element);
-  checkLength(evaluation.proof, PROOF_BYTES, 'search.oprf_proof');
-  const items = batch.inputs.map((one, i) => ({
-    input: one.input,
-    blind: one.blind,
-    blinded: one.element,
-    evaluated: evaluation.elements[i],
-  }));
-  try {
-    return voprf.finalizeBatch(items, publicKey, evaluation.proof).slice(0, batch.count);
-  } catch (cause) {
-    throw searchError('search.oprf_proof', 'the evaluation does not come from the key on the ledger', {
-      cause,
-    });
+  for (const element of [...elements, publicKey]) checkElement(element, group);
+  checkLength(proof, PROOF_BYTES, 'search.oprf_proof');
+  if (!isProven(publicKey, batch.elements, elements, proof, group)) {
+    throw searchError('search.oprf_proof', 'the evaluation does not come from the key on the ledger');
   }
+  return batch.inputs
+    .slice(0, batch.count)
+    .map(({ input, blind }, i) => outputOf(input, group.multiply(group.invert(blind), elements[i])));
 }
 
-/** Indexer side, own keywords: y without blinding, equal to what a client gets. About 0.8 ms. */
-export function evaluateDirect(secretKey: Uint8Array, keyword: Uint8Array): Uint8Array {
-  return voprf.evaluate(secretKey, keyword);
+/** Indexer side, own keywords: y without blinding, equal to what a client gets. */
+export function evaluateDirect(
+  secretKey: Uint8Array,
+  keyword: Uint8Array,
+  group: Ristretto = NOBLE,
+): Uint8Array {
+  return outputOf(keyword, group.multiply(secretKey, hashToGroup(keyword, group)));
+}
+
+const hashToGroup = (input: Uint8Array, group: Ristretto): Uint8Array =>
+  group.fromUniform(expand_message_xmd(input, HASH_TO_GROUP_DST, 64, nobleSha512));
+
+/** Hash(I2OSP(len, 2) || input || I2OSP(32, 2) || element || "Finalize"), 64 bytes. */
+const outputOf = (input: Uint8Array, element: Uint8Array): Uint8Array =>
+  sha512(prefixed(input), prefixed(element), FINALIZE);
+
+/** Bytes that one scalar is drawn from; the bias of the remainder is below 2^-128. */
+const DRAW_BYTES = 48;
+
+/** A uniform scalar, not 0: 48 bytes, little-endian, as x mod (order - 1) + 1. */
+function drawScalar(random: Random): Uint8Array {
+  return mapHashToField(random(DRAW_BYTES), ristretto255.Point.Fn.ORDER, true);
 }
 
 /** What a subject shows to prove which keyword stood behind one element of a Search entry. */
@@ -176,9 +197,8 @@ export function auditOpening(
 ): AuditOpening {
   paddedCount(index + 1);
   const random = auditableRandom(deviceSecret, nonce);
-  const draw = () => voprf.blind(keyword, (length) => copy(random(length ?? 64))).blind;
-  for (let before = 0; before < index; before++) draw();
-  return { keyword, blind: draw(), index };
+  for (let before = 0; before < index; before++) drawScalar(random);
+  return { keyword, blind: drawScalar(random), index };
 }
 
 /** Whether `opening` explains element `index` of the entry that holds `entryHash`. Never throws. */
@@ -196,38 +216,16 @@ export function verifyAuditOpening(
   }
 }
 
-/** blind * H(keyword), by asking the library to blind with a scalar that reduces to `blind`. */
+/** blind * H(keyword); throws `search.oprf_element` for a scalar that is not canonical. */
 function blindWith(keyword: Uint8Array, blind: Uint8Array): Uint8Array {
-  checkLength(blind, 32, 'search.oprf_element');
-  const { blind: used, blinded } = voprf.blind(keyword, (length) => scalarSource(blind, length ?? 64));
-  if (!equalBytes(used, blind)) throw searchError('search.oprf_element', 'expected a canonical scalar');
-  return blinded;
+  if (!isScalar(NOBLE, blind)) throw searchError('search.oprf_element', 'expected a canonical scalar');
+  return NOBLE.multiply(blind, hashToGroup(keyword, NOBLE));
 }
 
-/** Bytes that RandomScalar of the library (x mod (order - 1) + 1, little-endian) maps to `scalar`. */
-function scalarSource(scalar: Uint8Array, length: number): Uint8Array {
-  const out = new Uint8Array(length);
-  out.set(scalar);
-  for (let i = 0; i < out.length; i++) {
-    if (out[i] > 0) {
-      out[i] -= 1;
-      break;
-    }
-    out[i] = 0xff;
-  }
-  return out;
-}
-
-function checkElement(element: Uint8Array): void {
+function checkElement(element: Uint8Array, group: Ristretto): void {
   checkLength(element, ELEMENT_BYTES, 'search.oprf_element');
-  try {
-    const point = ristretto255.Point.fromBytes(element);
-    if (point.equals(ristretto255.Point.ZERO)) throw new RangeError('identity');
-  } catch (cause) {
-    throw searchError('search.oprf_element', 'expected a canonical ristretto255 element, not the identity', {
-      cause,
-    });
-  }
+  if (group.isElement(element)) return;
+  throw searchError('search.oprf_element', 'expected a canonical ristretto255 element, not the identity');
 }
 
 function checkLength(
@@ -237,5 +235,3 @@ function checkLength(
 ): void {
   if (bytes.length !== length) throw searchError(code, `expected ${length} bytes, got ${bytes.length}`);
 }
-
-const copy = (bytes: Uint8Array): Uint8Array<ArrayBuffer> => new Uint8Array(bytes);

@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ristretto255, ristretto255_oprf } from '@noble/curves/ed25519.js';
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { equalBytes, fromHex, toHex, utf8 } from '../../src/codec/bytes.ts';
 import {
@@ -14,14 +15,24 @@ import {
   evaluateDirect,
   finalize,
   hashBlinded,
+  NOBLE,
+  openRistretto,
   paddedCount,
+  type Ristretto,
   verifyAuditOpening,
 } from '../../src/search/index.ts';
+import { isScalar } from '../../src/search/ristretto.ts';
 import { expectCode, seededRandom, sharedFolder } from './support.ts';
 
 const shared = sharedFolder();
 if (shared === undefined)
   console.warn('RFC 9497 vectors skipped: set HIPPOCRYPT_SHARED to the shared folder');
+
+/** Every equation holds over both. */
+const GROUPS: readonly (readonly [string, Ristretto])[] = [
+  ['noble', NOBLE],
+  ['libsodium', await openRistretto()],
+];
 
 interface Vector {
   readonly Batch: number;
@@ -69,20 +80,19 @@ describe.skipIf(shared === undefined)('RFC 9497 appendix A.1.2 (needs HIPPOCRYPT
     expect(toHex(pair.publicKey)).toBe(suite?.pkSm);
   });
 
-  test('blinding, evaluation, proof and output equal every vector', () => {
+  test.each(GROUPS)('blinding, evaluation, proof and output equal every vector, over %s', (_, group) => {
     expect(suite?.vectors.length).toBeGreaterThanOrEqual(3);
     const keys = { secretKey: fromHex(suite?.skSm ?? ''), publicKey: fromHex(suite?.pkSm ?? '') };
     for (const vector of suite?.vectors ?? []) {
       const inputs = vector.Input.split(',').map((one) => fromHex(one));
-      const batch = blindKeywords(inputs, drawing(vector.Blind.split(',')));
+      const batch = blindKeywords(inputs, drawing(vector.Blind.split(',')), group);
       expect(batch.elements.map(toHex).join(',')).toBe(vector.BlindedElement);
-      const evaluation = evaluate(keys, batch.elements, drawing([vector.Proof.r]));
+      const evaluation = evaluate(keys, batch.elements, drawing([vector.Proof.r]), group);
       expect(evaluation.elements.map(toHex).join(',')).toBe(vector.EvaluationElement);
       expect(toHex(evaluation.proof)).toBe(vector.Proof.proof);
-      expect(finalize(batch, evaluation, keys.publicKey).map(toHex).join(',')).toBe(vector.Output);
-      expect(inputs.map((input) => toHex(evaluateDirect(keys.secretKey, input))).join(',')).toBe(
-        vector.Output,
-      );
+      expect(finalize(batch, evaluation, keys.publicKey, group).map(toHex).join(',')).toBe(vector.Output);
+      const own = inputs.map((input) => toHex(evaluateDirect(keys.secretKey, input, group)));
+      expect(own.join(',')).toBe(vector.Output);
     }
   });
 });
@@ -130,32 +140,87 @@ describe('a batch', () => {
   });
 });
 
-describe('a lying party', () => {
-  const batch = blindKeywords([keyword('a'), keyword('b')], seededRandom('liar'));
-  const honest = evaluate(keys, batch.elements, seededRandom('liar e'));
+describe('the two groups', () => {
+  test('give one another equal bytes, for any keywords and keys', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.uint8Array({ minLength: 1, maxLength: 200 }), { minLength: 1, maxLength: 5 }),
+        fc.uint8Array({ minLength: 32, maxLength: 32 }),
+        (inputs, seed) => {
+          const pair = deriveFieldKeyPair(seed, 'mercy', 'condition', 0);
+          const [slow, fast] = GROUPS.map(([, group]) => {
+            const batch = blindKeywords(inputs, seededRandom('both'), group);
+            const evaluation = evaluate(pair, batch.elements, seededRandom('both e'), group);
+            const outputs = finalize(batch, evaluation, pair.publicKey, group);
+            expect(outputs).toEqual(inputs.map((input) => evaluateDirect(pair.secretKey, input, group)));
+            return [...batch.elements, ...evaluation.elements, evaluation.proof, ...outputs].map(toHex);
+          });
+          expect(fast).toEqual(slow);
+        },
+      ),
+      { numRuns: 12 },
+    );
+  });
+
+  test('refuse the same elements and scalars', () => {
+    const order = fromHex('edd3f55c1a631258d69cf7a2def9de1400000000000000000000000000000010');
+    for (const [, group] of GROUPS) {
+      expect(isScalar(group, order)).toBe(false);
+      expect(isScalar(group, new Uint8Array(32).fill(0xff))).toBe(false);
+      expect(isScalar(group, new Uint8Array(32))).toBe(true);
+      const base = group.multiplyBase(Uint8Array.of(1, ...new Uint8Array(31)));
+      expect(toHex(base)).toBe('e2f2ae0a6abc4e71a884a961c500515f58e30b6aa582dd8db6a65945e08d2d76');
+      expect(() => group.multiply(new Uint8Array(32), base)).toThrow(RangeError);
+      expect(() =>
+        group.multiply(
+          order.map((byte, i) => (i === 0 ? byte - 1 : byte)),
+          base,
+        ),
+      ).not.toThrow();
+      expect(() => group.multiply(base, new Uint8Array(32).fill(0xff))).toThrow(RangeError);
+      const minus = group.multiply(
+        order.map((byte, i) => (i === 0 ? byte - 1 : byte)),
+        base,
+      );
+      expect(() => group.add(base, minus)).toThrow(RangeError);
+    }
+  });
+});
+
+describe.each(GROUPS)('a lying party, over %s', (_name, group) => {
+  const batch = blindKeywords([keyword('a'), keyword('b')], seededRandom('liar'), group);
+  const honest = evaluate(keys, batch.elements, seededRandom('liar e'), group);
 
   test('that evaluates with a key of its own for this user is refused', () => {
     const own = deriveFieldKeyPair(new Uint8Array(32).fill(9), 'mercy', 'condition', 1);
-    const answer = evaluate(own, batch.elements, seededRandom('own'));
-    expectCode(() => finalize(batch, answer, keys.publicKey), 'search.oprf_proof');
-    const claims = evaluate({ ...own, publicKey: keys.publicKey }, batch.elements, seededRandom('own'));
-    expectCode(() => finalize(batch, claims, keys.publicKey), 'search.oprf_proof');
+    const answer = evaluate(own, batch.elements, seededRandom('own'), group);
+    expectCode(() => finalize(batch, answer, keys.publicKey, group), 'search.oprf_proof');
+    const claims = evaluate(
+      { ...own, publicKey: keys.publicKey },
+      batch.elements,
+      seededRandom('own'),
+      group,
+    );
+    expectCode(() => finalize(batch, claims, keys.publicKey, group), 'search.oprf_proof');
   });
 
   test('that swaps two answers or replaces one is refused for the whole batch', () => {
     const [first, second] = honest.elements;
     const swapped = { ...honest, elements: [second, first] };
-    expectCode(() => finalize(batch, swapped, keys.publicKey), 'search.oprf_proof');
+    expectCode(() => finalize(batch, swapped, keys.publicKey, group), 'search.oprf_proof');
     const doubled = { ...honest, elements: [first, first] };
-    expectCode(() => finalize(batch, doubled, keys.publicKey), 'search.oprf_proof');
-    expectCode(() => finalize(batch, { ...honest, elements: [first] }, keys.publicKey), 'search.oprf_count');
+    expectCode(() => finalize(batch, doubled, keys.publicKey, group), 'search.oprf_proof');
+    expectCode(
+      () => finalize(batch, { ...honest, elements: [first] }, keys.publicKey, group),
+      'search.oprf_count',
+    );
   });
 
   test('that flips any bit of the proof is refused', () => {
     for (let bit = 0; bit < 512; bit += 37) {
       const proof = honest.proof.slice();
       proof[bit >> 3] ^= 1 << (bit & 7);
-      expectCode(() => finalize(batch, { ...honest, proof }, keys.publicKey), 'search.oprf_proof');
+      expectCode(() => finalize(batch, { ...honest, proof }, keys.publicKey, group), 'search.oprf_proof');
     }
   });
 
@@ -166,11 +231,14 @@ describe('a lying party', () => {
     ['p + 2, which is 2 again', Uint8Array.of(0xef, ...new Uint8Array(30).fill(0xff), 0x7f)],
     ['31 bytes', new Uint8Array(31).fill(2)],
   ])('that sends %s is refused on both sides', (_, bad) => {
-    expectCode(() => evaluate(keys, [bad], seededRandom('s')), 'search.oprf_element');
-    const one = blindKeywords([keyword('a')], seededRandom('s'));
+    expectCode(() => evaluate(keys, [bad], seededRandom('s'), group), 'search.oprf_element');
+    const one = blindKeywords([keyword('a')], seededRandom('s'), group);
     const proof = honest.proof;
-    expectCode(() => finalize(one, { elements: [bad], proof }, keys.publicKey), 'search.oprf_element');
-    expectCode(() => finalize(one, { elements: [one.elements[0]], proof }, bad), 'search.oprf_element');
+    expectCode(() => finalize(one, { elements: [bad], proof }, keys.publicKey, group), 'search.oprf_element');
+    expectCode(
+      () => finalize(one, { elements: [one.elements[0]], proof }, bad, group),
+      'search.oprf_element',
+    );
   });
 });
 

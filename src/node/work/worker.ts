@@ -23,13 +23,12 @@ import { toHex } from '../../codec/bytes.ts';
 import { encodeCbor } from '../../codec/cbor.ts';
 import { CodedError } from '../../codec/errors.ts';
 import { sha256 } from '../../codec/hash.ts';
-import { deriveFieldKeyPair, keywordSecret } from '../../search/index.ts';
-import { evaluateOwn, loadOprf } from './oprf.ts';
+import { deriveFieldKeyPair, evaluateDirect, keywordSecret, openRistretto } from '../../search/index.ts';
 import type { Parameters, SealItem, SecretsItem, Task, TaskFailure, TaskResults } from './tasks.ts';
 
 const random = (length: number): Uint8Array => crypto.getRandomValues(new Uint8Array(length));
 const group = await openGroup();
-await loadOprf();
+const ristretto = await openRistretto();
 
 /** Consortia and shares are few; a handful of each covers a share refresh. */
 const KEPT_MAX = 8;
@@ -91,7 +90,7 @@ function secrets({ custodian, keys, keywords }: SecretsItem): TaskResults['secre
     const own = held.get(`${field}/${epoch}`);
     if (own === undefined)
       throw new CodedError('search.field_unknown', 'the indexer holds no keys of that field and epoch');
-    return keywordSecret(evaluateOwn(own.secretKey, keyword), own.fieldKey).t;
+    return keywordSecret(evaluateDirect(own.secretKey, keyword, ristretto), own.fieldKey).t;
   });
 }
 
