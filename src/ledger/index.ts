@@ -172,6 +172,7 @@ export {
   consentAttribute,
   type DecidedEntry,
   decideAccess,
+  couldSearch,
   decideAccesses,
   decideBreakGlass,
   decideKey,

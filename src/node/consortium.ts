@@ -14,12 +14,13 @@ import { ed25519Signer } from '../codec/signature.ts';
 import { InProcessNetwork, VerificationCache } from '../consensus/index.ts';
 import { encodeGenesis, VerifiedSignatures } from '../ledger/index.ts';
 import { createKeystore, type Keystore, openKeystore, type Unlock } from '../storage/index.ts';
+import { ensureFields } from './field-keys.ts';
 import { genesisDocument, signGenesis } from './genesis.ts';
 import { cardOf, createIdentity, type MemberProfile, SECRETS, secretOf } from './identity.ts';
 import { InProcessLinks } from './link/in-process.ts';
 import { MemberNode, type NodeLog } from './member.ts';
 import type { PayloadsChoice } from './payloads.ts';
-import { ensureFields, ensureShare } from './setup.ts';
+import { ensureShare } from './setup.ts';
 import { WorkPool } from './work/pool.ts';
 
 /** The hospitals of the demonstration. */
@@ -126,7 +127,7 @@ export async function startConsortium(options: ConsortiumOptions): Promise<Conso
     const giveUp = AbortSignal.timeout(CEREMONY_MS_MAX);
     await Promise.all(all.map((node) => ensureShare(node, giveUp)));
     if (known === undefined) onStep('registering search fields');
-    await Promise.all(all.map((node) => ensureFields(node)));
+    await Promise.all(all.map((node) => ensureFields(node.fieldOwner())));
     for (const node of all) await node.startRoles();
     onStep('opening the gateways');
     const urls = new Map<MemberId, string>();

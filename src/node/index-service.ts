@@ -17,6 +17,7 @@ import { STATE } from '../ledger/index.ts';
 import {
   decodeKeyword,
   decodeManifest,
+  type EpochKeyword,
   type Evaluation,
   type FieldKeys,
   hashBlinded,
@@ -41,6 +42,8 @@ const IDLE_MS = 400;
 const WAIT_MS_MAX = 30_000;
 /** Records taken from staging at a time. */
 const FEED_RECORDS = 1_000;
+/** How long after a switch of epochs the old one is still evaluated, for queries that began before it. */
+const EPOCH_GRACE_MS = 60_000;
 /** Keywords that one task of a worker thread evaluates: about 50 ms. */
 const EVALUATE_BATCH = 64;
 /** How long an evaluation waits for this node to apply the Search entry. */
@@ -55,7 +58,10 @@ export interface IndexServiceOptions {
   readonly segments: SegmentFolder;
   readonly companions: Companions;
   readonly indexerKeys: HpkeKeyPair;
+  /** Keys of every epoch that the ledger knows; more come by `renew`. */
   readonly fieldKeys: readonly FieldKeys[];
+  /** Erases an epoch's secrets from the keystore. */
+  readonly eraseKeys: (keys: readonly Pick<FieldKeys, 'field' | 'epoch'>[]) => Promise<void>;
   readonly pool: WorkPool;
   readonly random: (length: number) => Uint8Array;
   /** Commits an IndexCommit signed by this member's indexer. */
@@ -67,13 +73,16 @@ export class IndexService {
   readonly member: MemberId;
   readonly #options: IndexServiceOptions;
   readonly #indexer: Indexer;
+  #keys: readonly FieldKeys[];
   #working: Promise<void> = Promise.resolve();
   #idle: ReturnType<typeof setTimeout> | undefined;
   #oldest: ReturnType<typeof setTimeout> | undefined;
+  #retiring: ReturnType<typeof setTimeout> | undefined;
   #closed = false;
 
   constructor(options: IndexServiceOptions) {
     this.#options = options;
+    this.#keys = options.fieldKeys;
     const { member, ledger, replicas } = options;
     this.member = member;
     const index = ledger.state(STATE.index(member));
@@ -86,6 +95,7 @@ export class IndexService {
       vaultKey: options.companions.vaultKey,
       random: options.random,
       pause: () => nextTurn(),
+      evaluateAhead: (wanted) => this.#evaluateInWorkers(wanted),
       ...(manifest === undefined ? {} : { manifest }),
     });
     options.link.serve('oprf', 'evaluate', async (_from, body) => {
@@ -103,11 +113,14 @@ export class IndexService {
       if (ledger.state(STATE.subject(entry.subject))?.member === member) this.#due();
     });
     if (this.#waiting() > 0) this.#due();
+    // A rebuild that a stop interrupted begins again; until it is committed the index of before is served.
+    this.renew([]).catch((error: unknown) => this.#options.onError('index.failed', error));
     return async () => {
       this.#closed = true;
       stop();
       clearTimeout(this.#idle);
       clearTimeout(this.#oldest);
+      clearTimeout(this.#retiring);
       await this.#working;
     };
   }
@@ -117,15 +130,69 @@ export class IndexService {
     clearTimeout(this.#idle);
     clearTimeout(this.#oldest);
     this.#oldest = undefined;
-    const done = this.#working.then(() => this.#flushAll());
+    await this.#serially(() => this.#flushAll());
+  }
+
+  /**
+   * Takes up keys of new epochs and rebuilds every segment of the old ones for one manifest; what is there is served until
+   * the ledger names it. The old keys go a minute later, when nobody reads by the manifest before any more. Resolves when the
+   * ledger has the new manifest, at once when nothing is stale.
+   */
+  async renew(keys: readonly FieldKeys[]): Promise<void> {
+    await this.#serially(async () => {
+      for (const one of keys) this.#indexer.addKeys(one);
+      this.#keys = [...this.#keys, ...keys];
+      await this.#rebuild();
+      clearTimeout(this.#retiring);
+      this.#retiring = setTimeout(() => {
+        this.retire().catch((error: unknown) => this.#options.onError('index.failed', error));
+      }, EPOCH_GRACE_MS);
+      this.#retiring.unref();
+    });
+  }
+
+  /** Erases the keys of epochs that are over, with every secret made from them and the segments sealed under them. */
+  async retire(): Promise<void> {
+    await this.#serially(async () => {
+      if (this.#indexer.isStale || this.#closed) return;
+      const over = this.#keys.filter((one) => !this.#isCurrent(one));
+      if (over.length === 0) return;
+      await this.#indexer.forgetReplaced();
+      for (const { field, epoch, seed, fieldKey } of over) {
+        this.#indexer.dropKeys(field, epoch);
+        seed.fill(0);
+        fieldKey.fill(0);
+      }
+      this.#keys = this.#keys.filter((one) => !over.includes(one));
+      await this.#options.eraseKeys(over);
+    });
+  }
+
+  #isCurrent({ field, epoch }: FieldKeys): boolean {
+    return this.#keys.every((other) => other.field !== field || other.epoch <= epoch);
+  }
+
+  /** Whether the keys of that epoch are here. */
+  holds(field: string, epoch: number): boolean {
+    return this.#keys.some((one) => one.field === field && one.epoch === epoch);
+  }
+
+  /** Whether segments of an earlier epoch wait to be rebuilt. */
+  get isStale(): boolean {
+    return this.#indexer.isStale;
+  }
+
+  /** One work after the other, each told of and none stopping the next. */
+  async #serially(work: () => Promise<void>): Promise<void> {
+    const done = this.#working.then(work);
     this.#working = done.catch((error: unknown) => this.#options.onError('index.failed', error));
     await done;
   }
 
   /** Rebuilds segments that still list erased or superseded records, until none does. */
   async purge(): Promise<void> {
-    const { ledger, member, onError } = this.#options;
-    const done = this.#working.then(async () => {
+    const { ledger, member } = this.#options;
+    await this.#serially(async () => {
       const dead = ledger.deadNumbers(member);
       while (
         await this.#publish(await this.#indexer.maybeMerge(dead, ledger.tip().timeMs, { purge: true }))
@@ -133,8 +200,15 @@ export class IndexService {
         if (this.#closed) return;
       }
     });
-    this.#working = done.catch((error: unknown) => onError('index.failed', error));
-    await done;
+  }
+
+  /** Nothing but segments of the current epochs afterwards. */
+  async #rebuild(): Promise<void> {
+    const { ledger, member } = this.#options;
+    while (this.#indexer.isStale && !this.#closed) {
+      const time = ledger.tip().timeMs;
+      await this.#publish(await this.#indexer.maybeMerge(ledger.deadNumbers(member), time));
+    }
   }
 
   /** Removes what the manifest in force has not listed for `graceMs`, while nothing is being built. Answers how many files. */
@@ -196,6 +270,8 @@ export class IndexService {
 
   async #flushAll(): Promise<void> {
     const { ledger, member } = this.#options;
+    // Before anything is added: no manifest names two epochs of a field.
+    await this.#rebuild();
     for (;;) {
       const end = ledger.state(STATE.counter(member)) ?? 0;
       if (this.#indexer.next < end) await this.#feed(Math.min(end, this.#indexer.next + FEED_RECORDS));
@@ -233,19 +309,22 @@ export class IndexService {
 
   /** Has the new keywords of `records` evaluated in the worker threads, so that building does not stop the event loop. */
   async #evaluateAhead(records: readonly IndexRecord[]): Promise<void> {
-    const { member, fieldKeys, pool } = this.#options;
     const wanted = this.#indexer.unknown(records.flatMap((record) => record.keywords));
+    const found = await this.#evaluateInWorkers(wanted);
+    this.#indexer.learn(wanted.map((one, i) => ({ ...one, t: found[i] })));
+  }
+
+  async #evaluateInWorkers(wanted: readonly EpochKeyword[]): Promise<readonly Uint8Array[]> {
+    const { member, pool } = this.#options;
+    const keys = this.#keys.filter((one) => this.#isCurrent(one));
     const batches: (typeof wanted)[] = [];
     for (let i = 0; i < wanted.length; i += EVALUATE_BATCH) batches.push(wanted.slice(i, i + EVALUATE_BATCH));
-    await Promise.all(
-      batches.map(async (keywords) => {
-        const found = await pool.run({
-          task: 'secrets',
-          item: { custodian: member, keys: fieldKeys, keywords },
-        });
-        this.#indexer.learn(keywords.map((one, i) => ({ ...one, t: found[i] })));
-      }),
+    const found = await Promise.all(
+      batches.map((keywords) =>
+        pool.run({ task: 'secrets', item: { custodian: member, keys, keywords: [...keywords] } }),
+      ),
     );
+    return found.flat();
   }
 
   #stagedOf(record: Uint8Array, indexNo: number, staging: Staging): StagedRecord | undefined {

@@ -12,11 +12,12 @@ import { memberId } from '../codec/ids.ts';
 import { decodeGenesis } from '../ledger/index.ts';
 import { type Keystore, openKeystore, type Unlock } from '../storage/index.ts';
 import { KEEP_DAYS } from './backup.ts';
+import { ensureFields } from './field-keys.ts';
 import { SECRETS, secretOf } from './identity.ts';
 import { type Address, tlsLinks } from './link/tls.ts';
 import { MemberNode, type NodeLog } from './member.ts';
 import { PayloadsSchema } from './payloads.ts';
-import { ensureFields, ensureShare } from './setup.ts';
+import { ensureShare } from './setup.ts';
 import { WorkPool } from './work/pool.ts';
 
 const address = z.strictObject({ host: z.string().min(1), port: z.number().int().min(0).max(65_535) });
@@ -155,7 +156,7 @@ export async function startMember(config: NodeConfig, log: NodeLog): Promise<Run
     if (node.ledger.shareEpoch() === null) log.event('node.ceremony', { waitsForMs: CEREMONY_MS_MAX });
     await ensureShare(node, AbortSignal.timeout(CEREMONY_MS_MAX));
     log.event('node.share', { shareEpoch: node.ledger.shareEpoch() });
-    const fields = await ensureFields(node);
+    const fields = await ensureFields(node.fieldOwner());
     if (fields > 0) log.event('node.fields', { registered: fields });
     await node.startRoles();
     const url = await node.listen(config.rest.port, config.rest.host);

@@ -3,7 +3,7 @@
  * kept or served: a manifest by the hash in the state, a segment by the root in the manifest.
  */
 import type { MemberLink } from '../authority/link.ts';
-import { fromUtf8, toHex, utf8 } from '../codec/bytes.ts';
+import { equalBytes, fromUtf8, toHex, utf8 } from '../codec/bytes.ts';
 import { CodedError } from '../codec/errors.ts';
 import { type MemberId, memberId } from '../codec/ids.ts';
 import { STATE } from '../ledger/index.ts';
@@ -178,6 +178,22 @@ export class Replicas {
       }
     }
     throw lastError;
+  }
+
+  /** Resolves when the copy is as new as this node's ledger, or after `waitMs`: then the one before is still served. */
+  async current(custodian: MemberId, waitMs: number): Promise<void> {
+    const { ledger, member, store } = this.#options;
+    const wanted = ledger.state(STATE.index(custodian))?.manifestHash;
+    const held = store.get(MANIFESTS, currentKey(custodian));
+    if (custodian === member || wanted === undefined) return;
+    if (held !== undefined && equalBytes(held, wanted)) return;
+    this.follow(custodian);
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const late = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, waitMs);
+    });
+    await Promise.race([this.#syncing.get(custodian), late]);
+    clearTimeout(timer);
   }
 
   /** Resolves when every copy is as new as this node's ledger. */

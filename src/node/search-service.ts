@@ -32,6 +32,8 @@ import type { WorkPool } from './work/pool.ts';
 import type { Parameters } from './work/tasks.ts';
 
 const EVALUATE_TIMEOUT_MS = 10_000;
+/** How long a reader waits for this node's copy of an index to reach the ledger. */
+const MANIFEST_WAIT_MS = 5_000;
 
 export interface SearchServiceOptions {
   readonly member: MemberId;
@@ -88,6 +90,12 @@ export class SearchService {
         }
       }),
     );
+  }
+
+  /** A custodian's manifest, as the ledger names it when this node's copy gets there in time. */
+  async manifest(custodian: MemberId): Promise<Uint8Array> {
+    await this.#options.replicas.current(custodian, MANIFEST_WAIT_MS);
+    return this.#options.replicas.manifestBytes(custodian);
   }
 
   /** Bytes of a segment file of any custodian that this node holds. */
@@ -174,7 +182,7 @@ export class SearchService {
       index: (custodian) => this.#index(memberId(custodian)),
       publicKey: ({ custodian, field, epoch }) => {
         const state = ledger.state(STATE.field(custodian, field));
-        return state?.epoch === epoch ? state.publicKey : undefined;
+        return [state, state?.before].find((one) => one?.epoch === epoch)?.publicKey;
       },
       fieldKeys: (names) => this.#fieldKeys(by, names, purpose),
       evaluate: async (requests) => {
@@ -196,6 +204,7 @@ export class SearchService {
 
   async #index(custodian: MemberId): Promise<Omit<CustodianIndex, 'secretOf'>> {
     const { ledger, replicas, segments } = this.#options;
+    await replicas.current(custodian, MANIFEST_WAIT_MS);
     const records = ledger.state(STATE.counter(custodian)) ?? 0;
     const manifest =
       ledger.state(STATE.index(custodian)) === undefined

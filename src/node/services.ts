@@ -28,7 +28,7 @@ export function servicesOf(node: MemberNode): Services {
     policyTexts.set(name, text);
     return text;
   };
-  const { ledger, accounts, subjects, records, search, replicas, parts } = node;
+  const { ledger, accounts, subjects, records, search, parts } = node;
   let asked: { readonly at: number; readonly tips: Promise<PeerTip[]> } | undefined;
   const tips = (): Promise<PeerTip[]> => {
     const { clock, link } = node.options;
@@ -84,7 +84,7 @@ export function servicesOf(node: MemberNode): Services {
         const entries = await ledger.submit(request);
         return { entries, evaluations: await search.evaluate(entries, blinded) };
       },
-      manifest: async (custodian) => replicas.manifestBytes(custodian),
+      manifest: (custodian) => search.manifest(custodian),
       numbers: (custodian, from, count) => search.numbers(custodian, from, count),
       deaths: (custodian, from, count) => search.deaths(custodian, from, count),
       segment: (id, range) => search.segment(id, range),

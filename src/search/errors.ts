@@ -26,6 +26,7 @@ export const SEARCH_ERRORS = {
   'search.manifest_ranges': 'the segments of a manifest overlap, leave a gap or run past the ledger',
   'search.incomplete': 'no custodian could answer',
   'search.lag_exceeded': 'the index is further behind the ledger than the caller allows',
+  'search.epoch_over': 'the epoch has ended and its keys are gone: search again under the newest manifest',
   'search.secret_missing': 'no keyword secret was given for a term of the plan',
   'search.keys_inconsistent':
     'the sentinel list contradicts the lists of its field: wrong keys or a bad index',

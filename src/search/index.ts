@@ -32,6 +32,7 @@ export {
 } from './fields.ts';
 export type { Grid } from './grid.ts';
 export {
+  type EpochKeyword,
   Indexer,
   type IndexerOptions,
   type IndexProposal,

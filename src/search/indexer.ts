@@ -16,7 +16,7 @@ import { encodeManifest, type Manifest, manifestEnd, manifestHash, segmentName }
 import type { MergedSegment, OwnSegment } from './merge.ts';
 import { KEYWORD_BYTES_MAX, RECORD_KEYWORDS_MAX, SEGMENT_RECORDS_MAX, SEGMENTS_MAX } from './parameters.ts';
 import { NOBLE, type Ristretto } from './ristretto.ts';
-import { fullRun, type Run, staleRun } from './schedule.ts';
+import { fullRun, type Run, staleSegments } from './schedule.ts';
 import { type FieldKeys, fieldOfKeyword, KeywordSecrets } from './secrets.ts';
 import type { SegmentMeta } from './segment.ts';
 import { setOf, within } from './sets.ts';
@@ -59,8 +59,20 @@ export interface IndexerOptions {
    * node:timers/promises keeps an event loop responsive. Without it each runs through at once.
    */
   readonly pause?: () => Promise<void>;
+  /**
+   * Evaluates keywords under this custodian's keys, T_w each, in other threads for example: asked before a rebuild for a
+   * new epoch, which needs the secret of every keyword. Without it the indexer evaluates one by one.
+   */
+  readonly evaluateAhead?: (wanted: readonly EpochKeyword[]) => Promise<readonly Uint8Array[]>;
   /** The manifest that the ledger names, after a restart. To rebuild from records: its seq and no segments. */
   readonly manifest?: Manifest;
+}
+
+/** A keyword whose secret in `epoch` of its field is wanted. */
+export interface EpochKeyword {
+  readonly keyword: Uint8Array;
+  readonly field: string;
+  readonly epoch: number;
 }
 
 /** A manifest whose files are written and which waits for the ledger. */
@@ -110,7 +122,10 @@ export class Indexer {
     return this.#manifest;
   }
 
-  /** Takes up keys of a new field or epoch. Later segments use the highest epoch; `maybeMerge` rebuilds the others. */
+  /**
+   * Takes up keys of a new field or epoch. Later segments use the highest epoch. Call `maybeMerge` before the next `flush`:
+   * it rebuilds all others for one manifest, so that no manifest names two epochs of a field.
+   */
   addKeys(keys: FieldKeys): void {
     this.#secrets.addKeys(keys);
   }
@@ -128,14 +143,19 @@ export class Indexer {
     this.#secrets.dropKeys(field, epoch);
   }
 
+  /** Whether a committed segment is sealed under another epoch than the current one. */
+  get isStale(): boolean {
+    return staleSegments(this.#manifest.segments, this.#secrets.current()).length > 0;
+  }
+
   /** VOPRF public key for the ledger's registry entry of the field. */
   publicKey(field: string, epoch: number): Uint8Array {
     return this.#secrets.publicKey(field, epoch);
   }
 
   /** Of `keywords`, those whose secret in the current epoch is not at hand, with their field and epoch; each once. */
-  unknown(keywords: Iterable<Uint8Array>): { keyword: Uint8Array; field: string; epoch: number }[] {
-    const found: { keyword: Uint8Array; field: string; epoch: number }[] = [];
+  unknown(keywords: Iterable<Uint8Array>): EpochKeyword[] {
+    const found: EpochKeyword[] = [];
     const seen = new Set<string>();
     for (const keyword of keywords) {
       const key = keywordKey(keyword);
@@ -149,7 +169,7 @@ export class Indexer {
   }
 
   /** Takes secrets that were evaluated elsewhere under this custodian's keys, in other threads for example. */
-  learn(rows: readonly { keyword: Uint8Array; field: string; epoch: number; t: Uint8Array }[]): void {
+  learn(rows: readonly (EpochKeyword & { readonly t: Uint8Array })[]): void {
     for (const { keyword, field, epoch, t } of rows)
       this.#secrets.remember(keyword, field, epoch, secretFromT(t));
   }
@@ -218,7 +238,7 @@ export class Indexer {
   }
 
   /**
-   * Does the most urgent rebuild, if any: a segment of an old epoch, eight neighbours of a level, or with `purge` a
+   * Does the most urgent rebuild, if any: all segments of old epochs, eight neighbours of a level, or with `purge` a
    * segment that still lists dead numbers. Call it until it answers undefined.
    */
   async maybeMerge(
@@ -230,10 +250,10 @@ export class Indexer {
     this.#busy = true;
     try {
       const deadSet = setOf(dead);
+      const stale = staleSegments(this.#manifest.segments, this.#secrets.current());
+      if (stale.length > 0) return await this.#renew(stale, deadSet, time);
       const run =
-        staleRun(this.#manifest.segments, this.#secrets.current()) ??
-        fullRun(this.#manifest.segments) ??
-        (options.purge ? await this.#purgeRun(deadSet) : undefined);
+        fullRun(this.#manifest.segments) ?? (options.purge ? await this.#purgeRun(deadSet) : undefined);
       if (run === undefined) return undefined;
       const { segments } = this.#manifest;
       const inputs = segments.slice(run.from, run.to);
@@ -244,6 +264,33 @@ export class Indexer {
     } finally {
       this.#busy = false;
     }
+  }
+
+  /** Rebuilds each of `stale` under the current epochs; the manifest before stays good until the ledger has the new one. */
+  async #renew(stale: readonly SegmentMeta[], dead: Uint32Array, time: number): Promise<IndexProposal> {
+    const renewed = new Map<SegmentMeta, SegmentMeta>();
+    try {
+      for (const meta of stale) {
+        await this.#evaluateWordsOf(meta);
+        const { built, vocabulary } = await this.#merge([meta], dead, meta.level, time);
+        await this.#write(built.meta, built.file, vocabulary);
+        renewed.set(meta, built.meta);
+      }
+    } catch (error) {
+      await this.#delete([...renewed.values()].map(segmentName));
+      throw error;
+    }
+    const segments = this.#manifest.segments.map((meta) => renewed.get(meta) ?? meta);
+    return this.#propose(segments, [...renewed.values()], stale);
+  }
+
+  async #evaluateWordsOf(meta: SegmentMeta): Promise<void> {
+    const { evaluateAhead } = this.#options;
+    if (evaluateAhead === undefined) return;
+    const { words } = await this.#vocabulary(meta);
+    const wanted = this.unknown(words.map(({ keyword }) => keyword));
+    const secrets = await evaluateAhead(wanted);
+    this.learn(wanted.map((one, i) => ({ ...one, t: secrets[i] })));
   }
 
   async #merge(
@@ -322,6 +369,13 @@ export class Indexer {
     this.#flushing = undefined;
     const old = this.#grace;
     this.#grace = proposal.retired;
+    await this.#delete(old);
+  }
+
+  /** Deletes what the last commit replaced at once: readers had their time, or its epoch is over. */
+  async forgetReplaced(): Promise<void> {
+    const old = this.#grace;
+    this.#grace = [];
     await this.#delete(old);
   }
 

@@ -14,13 +14,13 @@ export function flushLevel(records: number): number {
   return Math.max(0, Math.floor(Math.log(records / LEVEL0_RECORDS) / Math.log(FAN_OUT)));
 }
 
-/** The first segment that holds a field under another epoch than `current`; it is rebuilt alone. */
-export function staleRun(segments: readonly SegmentMeta[], current: readonly FieldEpoch[]): Run | undefined {
+/** Segments that hold a field under another epoch than `current`: each is rebuilt alone, all for one manifest. */
+export function staleSegments(
+  segments: readonly SegmentMeta[],
+  current: readonly FieldEpoch[],
+): readonly SegmentMeta[] {
   const epochs = new Map(current.map(({ field, epoch }) => [field, epoch]));
-  const from = segments.findIndex((meta) =>
-    meta.epochs.some(({ field, epoch }) => epochs.get(field) !== epoch),
-  );
-  return from < 0 ? undefined : { from, to: from + 1, level: segments[from].level };
+  return segments.filter((meta) => meta.epochs.some(({ field, epoch }) => epochs.get(field) !== epoch));
 }
 
 /**

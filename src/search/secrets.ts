@@ -67,6 +67,11 @@ export class KeywordSecrets {
     this.#fields.get(field)?.delete(epoch);
   }
 
+  /** Whether the keys of that epoch are here. */
+  holds(field: string, epoch: number): boolean {
+    return this.#fields.get(field)?.has(epoch) === true;
+  }
+
   /** Current epochs of all fields, sorted by field. */
   current(): readonly FieldEpoch[] {
     this.#current ??= this.#currentEpochs();
@@ -92,7 +97,7 @@ export class KeywordSecrets {
     return this.#held(field, epoch).pair.publicKey;
   }
 
-  /** Answers a committed Search entry; see `evaluate`. */
+  /** Answers a committed Search entry; see `evaluate`. Throws `search.epoch_over` once the epoch's keys are gone. */
   evaluate(
     field: string,
     epoch: number,
@@ -100,6 +105,13 @@ export class KeywordSecrets {
     random: Random,
     group: Ristretto = NOBLE,
   ): Evaluation {
+    const current = this.current().find((one) => one.field === field);
+    if (current !== undefined && epoch < current.epoch && !this.holds(field, epoch)) {
+      throw searchError(
+        'search.epoch_over',
+        'that epoch has ended: read the newest manifest and search again',
+      );
+    }
     return evaluate(this.#held(field, epoch).pair, blinded, random, group);
   }
 

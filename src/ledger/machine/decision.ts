@@ -12,7 +12,7 @@ import { FIELD_EPOCH_OVERLAP_MS, RELEASE_MS_MAX } from '../entries/bounds.ts';
 import type { Leaf } from '../entries/leaf.ts';
 import type { AccessResult, DecisionReason, Verdict } from '../entries/results.ts';
 import type { Transaction } from '../entries/transaction.ts';
-import { heldAttributes, holds, standingAgainst } from './holding.ts';
+import { heldAttributes, holds, inForce, standingAgainst } from './holding.ts';
 import type { Meter } from './meter.ts';
 import { policyName, policyOf, registered, registryOf, satisfies } from './policies.ts';
 import { hasRight } from './rights.ts';
@@ -171,6 +171,25 @@ export function decideSearch(view: StateView, use: SearchUse, time: number, mete
   const { used, usedEpoch } = budgetOf(view, use, field, time);
   const isWithin = used + use.count <= field.budgetDay && usedEpoch + use.count <= field.budgetEpoch;
   return isWithin ? GRANTED : denied('budget');
+}
+
+/**
+ * Whether a subject that was revoked could have searched the field but for that: its attributes satisfy the search policy
+ * still, or it had keywords evaluated in the current epoch. Then the field needs a new one.
+ */
+export function couldSearch(
+  view: StateView,
+  use: Pick<SearchUse, 'subject' | 'custodian' | 'field'>,
+  time: number,
+): boolean {
+  const field = view.get(STATE.field(use.custodian, use.field));
+  if (field === undefined) return false;
+  if (budgetOf(view, use, field, time).usedEpoch > 0) return true;
+  const registry = registryOf(view);
+  const held = (view.get(STATE.held(use.subject)) ?? []).filter((attribute) =>
+    inForce(view.get(STATE.attribute(use.subject, attribute)), time),
+  );
+  return satisfies(policyOf(field.policy), registered(held, registry), [], registry);
 }
 
 /** The current epoch, and the one before it while its segments are rebuilt. */

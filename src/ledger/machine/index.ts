@@ -12,6 +12,7 @@ export {
   type TransactionOutcome,
 } from './apply.ts';
 export {
+  couldSearch,
   type DecidedEntry,
   decideAccess,
   decideAccesses,
@@ -38,8 +39,8 @@ export {
   type AttributeState,
   type BreakGlassState,
   type BudgetState,
-  type ChainedState,
   type CeremonyState,
+  type ChainedState,
   type ChainState,
   type ConsentState,
   EMPTY_STATE,

@@ -73,19 +73,27 @@ function seal(parameters: Parameters, items: readonly SealItem[]): TaskResults['
   });
 }
 
-const knownSecrets = new Map<string, ReadonlyMap<string, { secretKey: Uint8Array; fieldKey: Uint8Array }>>();
+type IndexKeys = ReadonlyMap<string, { readonly secretKey: Uint8Array; readonly fieldKey: Uint8Array }>;
+
+/** By custodian, so that the keys of a new epoch take the place of those before. */
+const knownSecrets = new Map<string, { readonly name: string; readonly keys: IndexKeys }>();
+
+function indexKeys(custodian: string, keys: SecretsItem['keys']): IndexKeys {
+  const fields = new Map<string, { secretKey: Uint8Array; fieldKey: Uint8Array }>();
+  for (const { field, epoch, seed, fieldKey } of keys) {
+    const { secretKey } = deriveFieldKeyPair(seed, custodian, field, epoch);
+    fields.set(`${field}/${epoch}`, { secretKey, fieldKey });
+  }
+  return fields;
+}
 
 /** T_w of keywords under an indexer's own keys: the slow part of building an index. */
 function secrets({ custodian, keys, keywords }: SecretsItem): TaskResults['secrets'] {
-  const name = encodeCbor([custodian, keys.map(({ field, epoch, seed }) => [field, epoch, seed])]);
-  const held = keep(knownSecrets, name, () => {
-    const fields = new Map<string, { secretKey: Uint8Array; fieldKey: Uint8Array }>();
-    for (const { field, epoch, seed, fieldKey } of keys) {
-      const { secretKey } = deriveFieldKeyPair(seed, custodian, field, epoch);
-      fields.set(`${field}/${epoch}`, { secretKey, fieldKey });
-    }
-    return fields;
-  });
+  const name = toHex(sha256(encodeCbor(keys.map(({ field, epoch, seed }) => [field, epoch, seed]))));
+  const known = knownSecrets.get(custodian);
+  const held = known?.name === name ? known.keys : indexKeys(custodian, keys);
+  if (knownSecrets.size >= KEPT_MAX) knownSecrets.clear();
+  knownSecrets.set(custodian, { name, keys: held });
   return keywords.map(({ keyword, field, epoch }) => {
     const own = held.get(`${field}/${epoch}`);
     if (own === undefined)
