@@ -79,6 +79,9 @@ export async function runSuite(suite: Suite, options: RunOptions): Promise<Suite
   });
   clearTimeout(limit);
   if (failure === undefined && code !== 0) failure = `the process ended with ${code}`;
+  // A row may say itself that what it stands for does not hold.
+  const wrong = rows.filter((row) => row.failed === true).map((row) => row.op);
+  if (failure === undefined && wrong.length > 0) failure = `does not hold: ${wrong.join('; ')}`;
   const seconds = Math.round((performance.now() - begin) / 100) / 10;
   const base = { suite: suite.name, rows: rows.length, seconds };
   if (failure !== undefined) {

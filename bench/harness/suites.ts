@@ -48,6 +48,20 @@ export const SUITES: readonly Suite[] = [
     parts: [{ module: 'abe', run: 'runAbeBench', options: common }],
   },
   {
+    name: 'constant-time',
+    title: 'Timing of secrets',
+    about:
+      'Every operation on a secret with one fixed secret and with random ones, in random order, and what the clock says: ' +
+      'a |t| above 10 is a difference. Where constant time is claimed, an alarm fails the command.',
+    parts: [
+      {
+        module: 'constant-time',
+        run: 'runConstantTimeBench',
+        options: ({ quick, log }) => ({ quick, log }),
+      },
+    ],
+  },
+  {
     name: 'search',
     title: 'Encrypted search',
     about:

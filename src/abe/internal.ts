@@ -13,6 +13,7 @@ export {
 export { encodeCore, encodeHeader } from './scheme/header.ts';
 export {
   contextHash,
+  deriveExponents,
   deriveKek,
   deriveRandomness,
   maskWithH1,

@@ -54,6 +54,14 @@ describe('a suite in its own process', () => {
     expect(outcome).toMatchObject({ status: 'failed', reason: 'no disk' });
   });
 
+  it('has failed when a row says that it does not hold, and keeps the rows', async () => {
+    const { rows, outcome } = await run(
+      `process.send({ type: 'rows', rows: [${row}, { ...${row}, op: 'compare', failed: true }] });`,
+    );
+    expect(rows).toHaveLength(2);
+    expect(outcome).toMatchObject({ status: 'failed', reason: 'does not hold: compare' });
+  });
+
   it('has failed when its process ends badly without a word', async () => {
     expect((await run('process.exit(3);')).outcome).toMatchObject({
       status: 'failed',
@@ -84,7 +92,7 @@ describe('the command line', () => {
 
   it('names the suites that there are when it is asked for another', () => {
     expect(() => parseBenchArguments(['abs'])).toThrow(
-      /no suite "abs": expected abe, search, ledger, storage, main or all/,
+      /no suite "abs": expected abe, constant-time, search, ledger, storage, main or all/,
     );
     expect(() => parseBenchArguments(['--quik'])).toThrow(TypeError);
   });
