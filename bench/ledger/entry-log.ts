@@ -16,7 +16,8 @@ import {
   type Tip,
   verifyEd25519,
 } from '../../src/consensus/index.ts';
-import { type KvStore, openEnvironment } from '../../src/storage/index.ts';
+import { WriteBehind } from '../../src/ledger/index.ts';
+import { type Environment, openEnvironment } from '../../src/storage/index.ts';
 
 /** Signed entry: client key 32 | nonce u64 | expiry u64, ms | payload | Ed25519 signature 64. */
 export const ENTRY_BYTES = 256;
@@ -53,14 +54,16 @@ function infoOf(request: Uint8Array): RequestInfo {
 const keyOf = (info: Pick<RequestInfo, 'client' | 'nonce'>): string => info.client + info.nonce;
 
 export class EntryLog implements Application, BlockStore {
-  readonly #store: KvStore & { close(): Promise<void> };
+  readonly #environment: Environment;
+  readonly #store: WriteBehind;
   readonly #used = new Set<string>();
   #root: Uint8Array = new Uint8Array(32);
   #size = 0;
   #tip: Tip | undefined;
 
   constructor(dir: string) {
-    this.#store = openEnvironment(dir, { tables: [BLOCKS, RESUME] });
+    this.#environment = openEnvironment(dir, { tables: [BLOCKS, RESUME] });
+    this.#store = new WriteBehind(this.#environment);
   }
 
   /** Entries in the log. */
@@ -97,7 +100,7 @@ export class EntryLog implements Application, BlockStore {
     return { ok: true, stateRoot: root, logRoot: root, treeSize: this.#size + batch.length };
   }
 
-  async commit(block: DecidedBlock): Promise<{ cosignature?: Uint8Array }> {
+  async commit(block: DecidedBlock): Promise<{ durable?: Promise<void> }> {
     if (this.#tip !== undefined && block.height <= this.#tip.height) return {};
     const height = u64be(block.height);
     await this.#store.write([
@@ -108,7 +111,7 @@ export class EntryLog implements Application, BlockStore {
     this.#size += block.batch.length;
     for (const entry of block.batch) this.#used.add(keyOf(infoOf(entry)));
     this.#tip = { height: block.height, resume: block.resume };
-    return {};
+    return { durable: this.#store.durable() };
   }
 
   /** The hash chain after `batch`, by the entries alone, so that all members agree at whatever height they are read. */
@@ -136,7 +139,8 @@ export class EntryLog implements Application, BlockStore {
     ]);
   }
 
-  close(): Promise<void> {
-    return this.#store.close();
+  async close(): Promise<void> {
+    await this.#store.durable();
+    await this.#environment.close();
   }
 }

@@ -90,17 +90,21 @@ export interface Application {
   /** Executes a batch on an overlay over the state of height - 1; never changes committed state. */
   execute(context: ExecutionContext, batch: readonly Uint8Array[]): Promise<ExecutionResult>;
   /**
-   * Applies a decided block; idempotent by height; resolves when durable. Returns the cosignature to send to all.
-   * The overlay of the same context may be reused: consensus has compared its roots with the header.
+   * Applies a decided block; idempotent by height; resolves when later calls see it. Returns the cosignature to send
+   * to all, and `durable` when the block is not on the disk yet: consensus keeps it in its own log until that
+   * resolves, and applies it again after a crash. A rejection of either ends the node. The overlay of the same context
+   * may be reused: consensus has compared its roots with the header.
    */
-  commit(block: DecidedBlock): Promise<{ readonly cosignature?: Uint8Array }>;
+  commit(
+    block: DecidedBlock,
+  ): Promise<{ readonly cosignature?: Uint8Array; readonly durable?: Promise<void> }>;
   /** A peer's cosignature of `height` arrived, not yet checked. `from` is the peer's validator key in hexadecimal. */
   onCosignature(from: string, height: number, cosignature: Uint8Array): void;
   /** This node's cosignature of its tip, for peers that link up: theirs of the same height may have been lost with a restart. */
   tipCosignature?(): { readonly height: number; readonly bytes: Uint8Array } | undefined;
   /** Two conflicting signed messages of one validator, ready to be carried by an evidence request. */
   onEvidence?(evidence: Uint8Array): void;
-  /** The last durably applied block, or undefined before block 1. */
+  /** The last applied block, or undefined before block 1. Asked at the start: what the disk has. */
   tip(): Promise<Tip | undefined>;
 }
 

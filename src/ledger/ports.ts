@@ -27,13 +27,13 @@ export type KvOp =
 /** A reader that also writes: all of `ops` or none. The promise settles when the write is as durable as the store is. */
 export interface KvStore extends KvReader {
   write(ops: readonly KvOp[]): Promise<void>;
+  /** For a store whose writes settle before they are on the disk: resolves when all that was written so far is. */
+  durable?(): Promise<void>;
 }
 
 /** A map key with the order and identity of the bytes: one UTF-16 unit a byte. */
 export function kvName(key: Uint8Array): string {
-  let out = '';
-  for (const byte of key) out += String.fromCharCode(byte);
-  return out;
+  return String.fromCharCode(...key);
 }
 
 const within = (key: Uint8Array, range: KvRange): boolean =>

@@ -31,6 +31,8 @@ export interface Applied {
   /** `requestName` of the block's requests by index. */
   readonly names: readonly string[];
   readonly cosignature: Uint8Array | undefined;
+  /** Settles when the application has the block on its disk; absent when it has already. */
+  readonly durable: Promise<void> | undefined;
 }
 
 export type Built = { readonly proposal: Proposal } | { readonly drop: readonly string[] };
@@ -168,7 +170,7 @@ export class Executor {
     return true;
   }
 
-  /** Applies a decided block durably and gives the state after it. `identify`: whether unknown ids matter. */
+  /** Applies a decided block and gives the state after it. `identify`: whether unknown ids matter. */
   apply(block: Block, chain: Chain, identify: boolean): Promise<Applied> {
     return this.#exclusive(async () => {
       const { proposal, qc } = block;
@@ -178,11 +180,11 @@ export class Executor {
       const ids = await Promise.all(proposal.batch.map((bytes, i) => this.#idOf(bytes, names[i], identify)));
       const next = advance(chain, proposal, qc, executed);
       const decided = decidedBlock(block, next);
-      const { cosignature } = await this.#application.commit(decided);
+      const { cosignature, durable } = await this.#application.commit(decided);
       await this.#blocks.put(decided.height, decided.encoded);
       this.#executed.clear();
       for (const name of names) this.#known.delete(name);
-      return { chain: next, ids, names, cosignature };
+      return { chain: next, ids, names, cosignature, durable };
     });
   }
 

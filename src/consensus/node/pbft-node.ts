@@ -2,12 +2,16 @@
  * The event loop around the sans-IO core: time, WAL, verification, transport, application. One input is stepped at
  * a time; effects are carried out in order. Order of every block: persist -> send -> apply -> acknowledge.
  * A failed flush ends the node, a failed apply too: neither is retried.
+ *
+ * The application may put applied blocks on its disk later. Until it has, the WAL keeps their proposal and certificate
+ * (redo.ts); a block that the WAL does not hold whole is waited for before the next vote leaves. So a vote for a height
+ * always means that everything below it can be had again from this disk.
  */
 import type { Application, BlockStore } from '../application.ts';
 import { decodeChain, type Genesis, genesisChain } from '../chain.ts';
 import { VOTE_FROM_UNKNOWN } from '../core/boot.ts';
 import { Replica } from '../core/replica.ts';
-import type { DropReason, Effect, Input, PooledRequest } from '../core/types.ts';
+import type { DropReason, Effect, Input, PooledRequest, WalRecord } from '../core/types.ts';
 import { ConsensusError } from '../errors.ts';
 import {
   type BatchLimits,
@@ -27,6 +31,7 @@ import { encodeEvidence } from '../wire/evidence.ts';
 import { type Block, HELLO_NONCE_BYTES, type Message } from '../wire/messages.ts';
 import { Executor } from './executor.ts';
 import type { ValidatorKey } from './keys.ts';
+import { redo } from './redo.ts';
 import { Router } from './router.ts';
 import { coreSigner } from './signer.ts';
 import { Submissions, type Submitted } from './submissions.ts';
@@ -113,6 +118,8 @@ export class PbftNode {
   readonly #submissions = new Submissions();
   readonly #inputs: Input[] = [];
   readonly #serving = new Set<PeerId>();
+  /** Header hashes of the open height's proposals that are in the WAL. */
+  readonly #logged = new Set<string>();
   readonly #refused = new Map<PeerId, { second: number; count: number }>();
   readonly #id: PeerId;
   #replica: Replica | undefined;
@@ -123,6 +130,8 @@ export class PbftNode {
   #timer: NodeJS.Timeout | undefined;
   #flushing = false;
   #appended = 0;
+  /** Settles when the last applied block that the WAL does not hold is on the application's disk. */
+  #unlogged: Promise<void> | undefined;
   #lastTick = Number.NEGATIVE_INFINITY;
   #boot = { boot: 0, voteFrom: 0 };
 
@@ -138,8 +147,12 @@ export class PbftNode {
   async start(): Promise<void> {
     const { application, genesis, wal, transport, random } = this.#options;
     const tip = await application.tip();
-    const chain = tip === undefined ? genesisChain(genesis) : decodeChain(tip.resume);
     const { contents } = wal;
+    const applied = tip === undefined ? genesisChain(genesis) : decodeChain(tip.resume);
+    const { chain, durable } = await redo(contents.records, applied, this.#executor);
+    this.#truncateWhen(durable, chain.height);
+    const records = contents.records.filter((record) => record.height > chain.height);
+    for (const record of records) this.#noteLogged(record, chain.height + 1);
     const firstStart = contents.boot === undefined && tip === undefined;
     const whole =
       contents.whole && (contents.boot !== undefined || firstStart) && this.#options.restored !== true;
@@ -154,7 +167,7 @@ export class PbftNode {
         whole,
         boot: this.#boot.boot,
         voteFrom: this.#boot.voteFrom,
-        records: contents.records.filter((record) => record.height > chain.height),
+        records,
       },
       helloNonce: random(HELLO_NONCE_BYTES),
       signer: coreSigner(this.#options.key, genesis.chainId),
@@ -187,7 +200,7 @@ export class PbftNode {
   }
 
   /**
-   * Has a request ordered; resolves when this node has applied it durably. The same request may be submitted again,
+   * Has a request ordered; resolves when this node has applied it: a quorum has it on disk then. The same request may be submitted again,
    * here or elsewhere: it is executed once and every submission gets the same place. Rejects with the application's
    * error, `consensus.nonce_used`, `consensus.pool_full`, `consensus.request_expired` or `consensus.stopped`.
    */
@@ -314,7 +327,9 @@ export class PbftNode {
       case 'persist':
         try {
           this.#options.wal.append(effect.record);
-          this.#appended = effect.token;
+          this.#noteLogged(effect.record, chain.height + 1);
+          // Nothing waits for a certificate to be durable (ledger-security rule 22): it goes with the next vote.
+          if (effect.record.kind !== 'decided') this.#appended = effect.token;
         } catch (cause) {
           this.#fail(new ConsensusError('consensus.wal_failed', 'the WAL cannot be written', { cause }));
         }
@@ -387,7 +402,7 @@ export class PbftNode {
     if (upTo === 0 || this.#flushing) return;
     this.#appended = 0;
     this.#flushing = true;
-    this.#options.wal.flush().then(
+    Promise.all([this.#options.wal.flush(), this.#unlogged]).then(
       () => {
         this.#flushing = false;
         this.#feed({ t: 'persisted', upTo });
@@ -397,6 +412,20 @@ export class PbftNode {
     );
   }
 
+  /** Notes that the WAL has a proposal of the open height. */
+  #noteLogged(record: WalRecord, open: number): void {
+    if (record.kind === 'proposal' && record.height === open) this.#logged.add(record.message.digest);
+  }
+
+  /** The WAL may forget up to `height` once the application has it on disk. */
+  #truncateWhen(durable: Promise<void> | undefined, height: number): void {
+    const truncate = (): void => {
+      if (this.#failure === undefined) this.#options.wal.truncateBelow(height);
+    };
+    if (durable === undefined) truncate();
+    else this.#run(durable, truncate);
+  }
+
   #send(to: PeerId | 'all', message: Message): void {
     const bytes = encodeMessage(message);
     if (to === 'all') this.#options.transport.broadcast(bytes);
@@ -404,10 +433,12 @@ export class PbftNode {
   }
 
   #decide(block: Block, replica: Replica): void {
-    const { header } = block.proposal;
+    const { header, hash } = block.proposal;
     const identify = replica.pooled > 0 || this.#submissions.waiting;
     this.#run(this.#executor.apply(block, replica.chain, identify), (applied) => {
       if (this.#stopped) return;
+      if (!this.#logged.has(hash)) this.#unlogged = applied.durable;
+      this.#logged.clear();
       const ids = applied.ids.filter((id) => id !== undefined);
       this.#feed({ t: 'applied', chain: applied.chain, requests: ids });
       applied.names.forEach((name, index) => {
@@ -416,7 +447,7 @@ export class PbftNode {
       if (applied.cosignature !== undefined) {
         this.#send('all', { type: 'cosign', height: header.height, bytes: applied.cosignature });
       }
-      this.#options.wal.truncateBelow(header.height);
+      this.#truncateWhen(applied.durable, header.height);
       this.#emit({
         type: 'decided',
         height: header.height,

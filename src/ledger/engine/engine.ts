@@ -2,9 +2,9 @@
  * The ledger of one member: it executes what the ordering engine proposes, applies what it decides, and answers
  * questions from what it applied itself. Structurally it is pbft-lite's `Application`.
  *
- * Order on a decided block: compare the roots, write everything in one atomic durable step, move the tip, cosign, tell
- * the listeners. A crash before the write leaves the block to be applied again; after it, `commit` finds its height
- * applied. Roots that differ from a certified header stop the ledger for good (ledger-security 8): it then commits,
+ * Order on a decided block: compare the roots, write everything in one atomic step, move the tip, cosign, tell the
+ * listeners. A crash before the write is durable leaves the block to be applied again; after it, `commit` finds its
+ * height applied. Roots that differ from a certified header stop the ledger for good (ledger-security 8): it then commits,
  * cosigns and decides nothing more.
  */
 import { equalBytes, fromHex, fromUtf8, toHex, utf8 } from '../../codec/bytes.ts';
@@ -174,10 +174,12 @@ export class LedgerEngine {
   }
 
   /**
-   * Applies a decided block; idempotent by height, durable when it resolves. Throws `ledger.diverged` when this node
-   * computes other roots than the certified ones, and from then on always.
+   * Applies a decided block; idempotent by height, and durable when it resolves unless it says when. Throws
+   * `ledger.diverged` when this node computes other roots than the certified ones, and from then on always.
    */
-  async commit(block: DecidedBlock): Promise<{ readonly cosignature?: Uint8Array }> {
+  async commit(
+    block: DecidedBlock,
+  ): Promise<{ readonly cosignature?: Uint8Array; readonly durable?: Promise<void> }> {
     if (this.#stopped !== undefined) throw this.#stopped;
     const { height, header } = block;
     if (height <= this.#tip.height) return {};
@@ -194,7 +196,8 @@ export class LedgerEngine {
     const cosignature = this.#cosignatures.applied(this.#checkpointOf(this.#tip), this.#validatorSet());
     this.#waiters.wake();
     this.#notify(block, execution, requests);
-    return cosignature === undefined ? {} : { cosignature };
+    const durable = this.#store.durable?.();
+    return { ...(cosignature && { cosignature }), ...(durable && { durable }) };
   }
 
   /** This node's cosignature of its tip; undefined before the first block. */
@@ -358,6 +361,7 @@ export class LedgerEngine {
   async close(): Promise<void> {
     this.#waiters.close(new CodedError('ledger.closed', 'the ledger is closed'));
     await this.#store.write(this.#receipts.ops);
+    await this.#store.durable?.();
   }
 
   // ---- inside ------------------------------------------------------------------------------------------------

@@ -29,3 +29,4 @@ export type {
 } from './options.ts';
 export { MachineReplay } from './replay.ts';
 export { VerifiedSignatures } from './signatures.ts';
+export { WriteBehind } from './write-behind.ts';
