@@ -3,7 +3,7 @@
  * of the shortest schedules there plus four), a scripted schedule, or the simulator.
  */
 import { describe, expect, test } from 'vitest';
-import type { Weakening } from '../../src/consensus/core/types.ts';
+import type { Weakening } from '../../src/consensus/core/weakening.ts';
 import { coreSigner } from '../../src/consensus/node/signer.ts';
 import { searchExhaustively } from '../../src/consensus/sim/exhaustive.ts';
 import { runSimulation } from '../../src/consensus/sim/run.ts';

@@ -7,6 +7,7 @@ import type { ValidatorSet } from '../validators.ts';
 import { sameBytes } from '../wire/bytes.ts';
 import { type Hello, VOTE_TAG, type VotePosition, type VoteProof, type Welcome } from '../wire/messages.ts';
 import { laterVote, type Recovered } from './types.ts';
+import type { Weakening } from './weakening.ts';
 
 /** Stored as `voteFrom` while an amnesiac does not know from which height it may vote, also over further starts. */
 export const VOTE_FROM_UNKNOWN = Number.MAX_SAFE_INTEGER;
@@ -21,18 +22,18 @@ export class BootGate {
   readonly nonce: Uint8Array;
   readonly #ownLast: VotePosition;
   readonly #answers = new Map<number, number>();
-  readonly #rejoinAtOnce: boolean;
+  readonly #weaken: Weakening;
   #asking = true;
   #amnesiac: boolean;
   #voteFrom: number;
 
-  constructor(recovered: Recovered, nonce: Uint8Array, ownLast: VotePosition, rejoinAtOnce: boolean) {
+  constructor(recovered: Recovered, nonce: Uint8Array, ownLast: VotePosition, weaken: Weakening = {}) {
     this.boot = recovered.boot;
     this.nonce = nonce;
     this.#ownLast = ownLast;
-    this.#amnesiac = (!recovered.whole || recovered.voteFrom === VOTE_FROM_UNKNOWN) && !rejoinAtOnce;
+    this.#amnesiac = (!recovered.whole || recovered.voteFrom === VOTE_FROM_UNKNOWN) && !weaken.rejoinAtOnce;
     this.#voteFrom = recovered.voteFrom;
-    this.#rejoinAtOnce = rejoinAtOnce;
+    this.#weaken = weaken;
   }
 
   /** Whether answers are still awaited. */
@@ -67,17 +68,18 @@ export class BootGate {
     const lost = vote !== undefined && vote.height > height && laterVote(positionOf(vote), this.#ownLast);
     const lacks = another || lost;
     const voted = !this.#asking && this.#voteFrom <= height + 1;
-    const forgot = lacks && !this.#rejoinAtOnce && !this.#amnesiac && (this.#asking || voted);
+    const forgot = lacks && !this.#weaken.rejoinAtOnce && !this.#amnesiac && (this.#asking || voted);
     if (forgot) {
       // A contradiction that arrives after voting began cannot undo a vote; it still ends voting.
       this.#asking = true;
       this.#amnesiac = true;
     }
-    if (this.#answers.size < set.q) return forgot ? VOTE_FROM_UNKNOWN : undefined;
+    const needed = this.#weaken.answersOfFew ? set.f + 1 : set.q;
+    if (this.#answers.size < needed) return forgot ? VOTE_FROM_UNKNOWN : undefined;
     this.#asking = false;
     if (!this.#amnesiac) return undefined;
     this.#amnesiac = false;
-    this.#voteFrom = Math.max(...this.#answers.values()) + 2;
+    this.#voteFrom = Math.max(...this.#answers.values()) + (this.#weaken.rejoinEarly ? 1 : 2);
     return this.#voteFrom;
   }
 }

@@ -75,7 +75,8 @@ export function tryDecide(r: ReplicaState): void {
   if (qc === undefined || open.decided !== undefined) return;
   const proposal = open.proposals.get(qc.headerHash);
   if (proposal === undefined) return;
-  if (open.verdicts.get(qc.headerHash) !== 'ok' && !r.weaken.skipExecution) {
+  const unexecuted = open.verdicts.get(qc.headerHash) !== 'ok';
+  if (unexecuted && !r.weaken.skipExecution && !r.weaken.decideUnexecuted) {
     examine(r, proposal, 'decided', undefined);
     return;
   }

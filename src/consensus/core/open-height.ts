@@ -24,7 +24,9 @@ export interface Candidate {
 export class OpenHeight {
   readonly height: number;
   readonly openedAt: number;
-  view = 0;
+  /** The view in which a PRE-PREPARE stands alone; 0, except where that guard is left out. */
+  readonly first: number;
+  view: number;
   /** True from sending VIEW-CHANGE(view) until a NEW-VIEW for `view` is accepted. */
   changing = false;
   viewSince: number;
@@ -54,8 +56,10 @@ export class OpenHeight {
   /** Senders against whom evidence was given. */
   readonly accused = new Set<number>();
 
-  constructor(height: number, now: number) {
+  constructor(height: number, now: number, first = 0) {
     this.height = height;
+    this.first = first;
+    this.view = first;
     this.openedAt = now;
     this.viewSince = now;
   }
@@ -85,7 +89,7 @@ export class OpenHeight {
 
   /** An independent copy; messages and proposals are immutable and shared. */
   copy(): OpenHeight {
-    return Object.assign(new OpenHeight(this.height, this.openedAt), this, {
+    return Object.assign(new OpenHeight(this.height, this.openedAt, this.first), this, {
       leading: this.leading.copy(),
       prepares: this.prepares.copy(),
       commits: this.commits.copy(),

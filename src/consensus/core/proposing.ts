@@ -21,7 +21,7 @@ export function mayPropose(r: ReplicaState): boolean {
 
 export function tryPropose(r: ReplicaState): void {
   const { open } = r;
-  if (open.view !== 0 || open.changing || !mayPropose(r)) return;
+  if (open.view !== open.first || open.changing || !mayPropose(r)) return;
   if (r.pool.size === 0 && open.heartbeatSince === undefined) return;
   build(r);
 }
@@ -36,9 +36,9 @@ export function build(r: ReplicaState): void {
   r.emit({ t: 'build', height: open.height, view: open.view, proposer: r.index, time, requests });
 }
 
-/** The block that was built for view 0. */
+/** The block that was built for the first view. */
 export function leadPrePrepare(r: ReplicaState, proposal: Proposal): void {
-  const position = r.position(0);
+  const position = r.position(r.open.first);
   const signature = r.options.signer.vote('pre-prepare', position, proposal.hash);
   lead(r, { type: 'pre-prepare', ...position, digest: proposal.hash, signature, proposal });
 }

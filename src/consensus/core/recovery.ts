@@ -2,6 +2,7 @@
 import { VOTE_TAG, type VotePosition } from '../wire/messages.ts';
 import type { OpenHeight } from './open-height.ts';
 import { laterVote, type WalRecord } from './types.ts';
+import type { Weakening } from './weakening.ts';
 
 /** What the records say about this node's own votes. */
 export interface Recollection {
@@ -12,7 +13,11 @@ export interface Recollection {
 }
 
 /** Puts what `records` hold about it back into `open`. */
-export function recover(open: OpenHeight, records: readonly WalRecord[]): Recollection {
+export function recover(
+  open: OpenHeight,
+  records: readonly WalRecord[],
+  weaken: Weakening = {},
+): Recollection {
   let ownLast: VotePosition = { height: 0, view: 0, kind: 0 };
   let committed = 0;
   const voted = (position: VotePosition): void => {
@@ -28,9 +33,17 @@ export function recover(open: OpenHeight, records: readonly WalRecord[]): Recoll
     if (record.kind === 'view-change') {
       voted({ height: record.height, view: record.message.view, kind: VOTE_TAG['view-change'] });
     }
-    if (record.height === open.height) takeBack(open, record);
+    if (record.height === open.height && !forgotten(record, weaken)) takeBack(open, record);
   }
   return { ownLast, committed };
+}
+
+function forgotten({ kind }: WalRecord, weaken: Weakening): boolean {
+  return (
+    (kind === 'proposal' && weaken.forgetAccepted === true) ||
+    (kind === 'prepared' && weaken.forgetLock === true) ||
+    (kind === 'view-change' && weaken.forgetPromise === true)
+  );
 }
 
 function takeBack(open: OpenHeight, record: WalRecord): void {

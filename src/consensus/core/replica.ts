@@ -22,7 +22,6 @@ import {
   ownStatus,
   resend,
 } from './following.ts';
-import { OpenHeight } from './open-height.ts';
 import type { Admission } from './pool.ts';
 import { tryPropose } from './proposing.ts';
 import { admissionOf, drop, forwardToNewLeader, takeRequest } from './requests.ts';
@@ -254,7 +253,7 @@ export class Replica {
     for (const id of requests) r.pool.remove(id);
     r.chain = chain;
     r.index = chain.validators.ids.indexOf(r.options.self);
-    r.open = new OpenHeight(chain.height + 1, r.now);
+    r.open = r.newHeight();
     r.nextResend = r.now + r.options.timing.resendMs;
     r.sync.applied(chain.height);
     noteHeartbeat(r);

@@ -32,7 +32,7 @@ export function drop(r: ReplicaState, id: string, reason: DropReason): void {
 
 /** Drops requests that became invalid: nobody is to be deposed for leaving them out. */
 export function sweepPool(r: ReplicaState): void {
-  if (r.open.handedOver) return;
+  if (r.open.handedOver || r.weaken.invalidRequestsTimed) return;
   const time = r.nextTime();
   const gone: PooledRequest[] = [];
   for (const { request } of r.pool.entries()) {

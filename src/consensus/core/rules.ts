@@ -6,7 +6,7 @@ import { type Chain, leaderOf } from '../chain.ts';
 import { CLOCK_TOLERANCE_MS, HEARTBEAT_EARLIEST_MS, PROTOCOL_VERSION } from '../limits.ts';
 import type { Header } from '../wire/header.ts';
 import type { NewView, PreparedCertificate, Proposal, ViewChange } from '../wire/messages.ts';
-import type { Weakening } from './types.ts';
+import type { Weakening } from './weakening.ts';
 
 /** Whether `header` is a child of the tip of `chain` that its named proposer could have made in its view. */
 export function fitsChain(chain: Chain, header: Header): boolean {
@@ -72,6 +72,7 @@ export function distinctBelow(votes: readonly { readonly sender: number }[], n: 
 
 /** Whether a VIEW-CHANGE is one for the open height of `chain` whose certificate holds. */
 export function viewChangeHolds(chain: Chain, change: ViewChange, weaken: Weakening = {}): boolean {
+  if (anyHeight(weaken) && change.height <= chain.height) return change.epoch === chain.validators.epoch;
   return (
     change.epoch === chain.validators.epoch &&
     change.height === chain.height + 1 &&
@@ -82,14 +83,20 @@ export function viewChangeHolds(chain: Chain, change: ViewChange, weaken: Weaken
   );
 }
 
-/** The certificate of the highest view in a set of VIEW-CHANGEs: what a new leader must propose again. */
+/** Whether VIEW-CHANGEs of earlier heights count, as they must not. */
+export function anyHeight(weaken: Weakening): boolean {
+  return weaken.viewChangeAnyHeight === true || weaken.viewsOutliveHeights === true;
+}
+
+/** The certificate of the highest view in VIEW-CHANGEs of `height`: what a new leader must propose again. */
 export function highestPrepared(
   changes: readonly ViewChange[],
+  height: number,
   weaken: Weakening = {},
 ): PreparedCertificate | undefined {
   let highest: PreparedCertificate | undefined;
   for (const { prepared } of changes) {
-    if (prepared === undefined) continue;
+    if (prepared === undefined || prepared.header.height !== height) continue;
     const better = highest === undefined || prepared.view > highest.view;
     if (better !== (weaken.anyCertificate === true && highest !== undefined)) highest = prepared;
   }
@@ -126,7 +133,7 @@ export function checkNewView(chain: Chain, message: NewView, weaken: Weakening =
   }
   const fresh = header.view === message.view && header.proposer === message.sender;
   if (weaken.newViewUnderived) return fresh ? 'fresh' : 'reproposal';
-  const highest = highestPrepared(message.viewChanges, weaken);
+  const highest = highestPrepared(message.viewChanges, message.height, weaken);
   if (highest === undefined) return fresh ? 'fresh' : 'refused';
   if (weaken.rebuildHeader && header.batchHash === highest.header.batchHash) return 'reproposal';
   return message.viewChanges.some(

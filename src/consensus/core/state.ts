@@ -13,7 +13,8 @@ import { PeerClocks } from './clocks.ts';
 import { OpenHeight } from './open-height.ts';
 import { RequestPool } from './pool.ts';
 import { recover } from './recovery.ts';
-import type { Effect, ReplicaOptions, WalRecord, Weakening } from './types.ts';
+import type { Effect, ReplicaOptions, WalRecord } from './types.ts';
+import type { Weakening } from './weakening.ts';
 
 export class ReplicaState {
   readonly options: ReplicaOptions;
@@ -48,15 +49,16 @@ export class ReplicaState {
     this.weaken = options.weaken ?? {};
     this.chain = options.chain;
     this.index = options.chain.validators.ids.indexOf(options.self);
-    this.open = new OpenHeight(options.chain.height + 1, 0);
-    const { ownLast, committed } = recover(this.open, options.recovered.records);
+    this.open = this.newHeight();
+    const { ownLast, committed } = recover(this.open, options.recovered.records, this.weaken);
     this.committedHeight = Math.max(options.chain.height, committed);
-    this.boot = new BootGate(
-      options.recovered,
-      options.helloNonce,
-      ownLast,
-      this.weaken.rejoinAtOnce === true,
-    );
+    this.boot = new BootGate(options.recovered, options.helloNonce, ownLast, this.weaken);
+  }
+
+  /** The height above the tip, untouched. */
+  newHeight(): OpenHeight {
+    const first = this.weaken.viewsOutliveHeights ? this.chain.qc?.view : 0;
+    return new OpenHeight(this.chain.height + 1, this.now, first);
   }
 
   /** Index of the leader of the current view. */

@@ -20,6 +20,7 @@ import type {
   VotePosition,
   Welcome,
 } from '../wire/messages.ts';
+import type { Weakening } from './weakening.ts';
 
 /** A request that the application admitted. */
 export interface PooledRequest {
@@ -168,27 +169,6 @@ export interface ReplicaOptions {
   readonly stillValid: (info: RequestInfo, blockTime: number) => boolean;
   /** Guards to leave out. For tests of the tests only. */
   readonly weaken?: Weakening;
-}
-
-/** One switch for each guard; the simulator must find what each of them prevents. */
-export interface Weakening {
-  readonly dropLock?: boolean;
-  readonly anyCertificate?: boolean;
-  readonly newViewUnderived?: boolean;
-  readonly secondPrePrepare?: boolean;
-  readonly voteAfterViewChange?: boolean;
-  readonly leaderCountedTwice?: boolean;
-  readonly prepareQuorumLess?: boolean;
-  readonly commitQuorumLess?: boolean;
-  readonly viewChangeQuorumLess?: boolean;
-  readonly commitAnyView?: boolean;
-  readonly certificatesUnchecked?: boolean;
-  readonly sendBeforeDurable?: boolean;
-  readonly skipExecution?: boolean;
-  readonly rebuildHeader?: boolean;
-  readonly clockOnReproposal?: boolean;
-  readonly emptyAnytime?: boolean;
-  readonly rejoinAtOnce?: boolean;
 }
 
 /** Order of votes: height, then view, then kind. */

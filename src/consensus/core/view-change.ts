@@ -6,7 +6,7 @@ import type { NewView, Proposal, ViewChange } from '../wire/messages.ts';
 import { examine, fetchProposal } from './deciding.ts';
 import { build, lead, leadPrePrepare, mayPropose } from './proposing.ts';
 import { forwardToNewLeader } from './requests.ts';
-import { checkNewView, highestPrepared, viewChangeHolds } from './rules.ts';
+import { anyHeight, checkNewView, highestPrepared, viewChangeHolds } from './rules.ts';
 import type { ReplicaState } from './state.ts';
 import { accuse, consider, firstOfView, freshAllowed, storable } from './voting.ts';
 
@@ -39,7 +39,9 @@ export function startViewChange(r: ReplicaState, view: number): void {
 
 export function onViewChange(r: ReplicaState, from: string, message: ViewChange): void {
   const { open } = r;
-  if (!storable(r, message) || !viewChangeHolds(r.chain, message, r.weaken)) return;
+  const stale = anyHeight(r.weaken) && message.height < open.height;
+  if (!stale && !storable(r, message)) return;
+  if (!viewChangeHolds(r.chain, message, r.weaken)) return;
   const kept = open.viewChanges.get(message.sender);
   if (kept !== undefined && kept.view === message.view && kept.digest !== message.digest) {
     accuse(r, 'view-change', kept, message);
@@ -76,7 +78,7 @@ export function tryNewView(r: ReplicaState): void {
   if (!open.changing || !mayPropose(r)) return;
   const changes = viewChangeQuorum(r);
   if (changes === undefined) return;
-  const prepared = highestPrepared(changes, r.weaken);
+  const prepared = highestPrepared(changes, open.height, r.weaken);
   if (prepared === undefined) {
     build(r);
     return;
@@ -106,11 +108,11 @@ export function onBuilt(r: ReplicaState, height: number, view: number, proposal:
   if (height !== open.height) return;
   open.building = false;
   if (view !== open.view || !mayPropose(r)) return;
-  if (view === 0 && !open.changing) {
+  if (view === open.first && !open.changing) {
     leadPrePrepare(r, proposal);
-  } else if (view > 0 && open.changing) {
+  } else if (view > open.first && open.changing) {
     const changes = viewChangeQuorum(r);
-    if (changes !== undefined && highestPrepared(changes, r.weaken) === undefined) {
+    if (changes !== undefined && highestPrepared(changes, open.height, r.weaken) === undefined) {
       leadNewView(r, proposal, changes);
     }
   }

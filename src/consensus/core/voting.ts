@@ -88,18 +88,19 @@ export function firstOfView(r: ReplicaState, message: PrePrepare | NewView): boo
 export function onPrePrepare(r: ReplicaState, message: PrePrepare): void {
   const { open, chain } = r;
   const { header } = message.proposal;
-  if (!storable(r, message) || message.view !== 0 || message.sender !== leaderOf(chain, 0)) return;
-  if (message.sender === r.index || !fitsChain(chain, header) || header.view !== 0) return;
+  const { first } = open;
+  if (!storable(r, message) || message.view !== first || message.sender !== leaderOf(chain, first)) return;
+  if (message.sender === r.index || !fitsChain(chain, header) || header.view !== first) return;
   if (!namesParent(chain, message.proposal)) return;
-  if (!firstOfView(r, message) || open.view !== 0 || open.changing) return;
-  if (!freshAllowed(r, message.proposal, 0)) return;
-  consider(r, { view: 0, message, mode: 'fresh' });
+  if (!firstOfView(r, message) || open.view !== first || open.changing) return;
+  if (!freshAllowed(r, message.proposal, first)) return;
+  consider(r, { view: first, message, mode: 'fresh' });
 }
 
 /** Clock and empty-block rules, which bind fresh proposals only (rules 11, 12). */
 export function freshAllowed(r: ReplicaState, proposal: Proposal, view: number): boolean {
   return (
-    timely(r.chain, proposal.header, r.clock) &&
+    (r.weaken.anyTime === true || timely(r.chain, proposal.header, r.clock)) &&
     (r.weaken.emptyAnytime === true || emptyAllowed(r.chain, proposal, view))
   );
 }
@@ -177,9 +178,10 @@ function tryPrepared(r: ReplicaState, view: number): void {
   const { message } = accepted;
   const leading = open.leading.get(view, message.sender);
   if (leading === undefined) return;
-  const votes = open.prepares
-    .list(view, message.digest)
-    .filter((vote) => vote.sender !== message.sender || weaken.leaderCountedTwice);
+  const cast = weaken.prepareAnyView
+    ? open.prepares.ofAnyView(message.digest)
+    : open.prepares.list(view, message.digest);
+  const votes = cast.filter((vote) => vote.sender !== message.sender || weaken.leaderCountedTwice);
   const quorum = r.chain.validators.q - (weaken.prepareQuorumLess ? 1 : 0);
   const counted = votes.length + 1 + (weaken.leaderCountedTwice ? 1 : 0);
   if (counted < quorum) return;

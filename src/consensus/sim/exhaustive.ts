@@ -9,7 +9,8 @@
  */
 import { genesisChain, leaderOf } from '../chain.ts';
 import { Replica } from '../core/replica.ts';
-import type { CoreMessage, CoreSigner, Effect, Input, Weakening } from '../core/types.ts';
+import type { CoreMessage, CoreSigner, Effect, Input } from '../core/types.ts';
+import type { Weakening } from '../core/weakening.ts';
 import { invariant } from '../errors.ts';
 import { DEFAULT_BATCH, DEFAULT_TIMING, HEARTBEAT_MS, PROTOCOL_VERSION } from '../limits.ts';
 import type { PeerId } from '../validators.ts';

@@ -4,7 +4,7 @@
  */
 import { advance, type Chain, decodeChain, type Genesis, genesisChain } from '../chain.ts';
 import { Replica } from '../core/replica.ts';
-import type { Effect, Evidence, Input, WalRecord, Weakening } from '../core/types.ts';
+import type { Effect, Evidence, Input, WalRecord } from '../core/types.ts';
 import type { BatchLimits, Timing } from '../limits.ts';
 import { decidedBlock, proposalOf, rootsAgree } from '../node/executor.ts';
 import type { ValidatorKey } from '../node/keys.ts';
@@ -19,6 +19,7 @@ import { type Block, HELLO_NONCE_BYTES, type Message } from '../wire/messages.ts
 import type { SimApplication } from './application.ts';
 import type { Random } from './random.ts';
 import type { Schedule } from './schedule.ts';
+import type { SimWeakening } from './weakening.ts';
 
 /** What a member needs of its world. */
 export interface World {
@@ -28,7 +29,7 @@ export interface World {
   readonly verifier: Verifier;
   readonly timing: Timing;
   readonly batch: BatchLimits;
-  readonly weaken: Weakening;
+  readonly weaken: SimWeakening;
   /** Longest flush, milliseconds. */
   readonly flushMs: number;
   transmit(from: SimNode, to: PeerId | 'all', message: Message): void;

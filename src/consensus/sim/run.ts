@@ -1,6 +1,6 @@
 /** Many seeds, one line for each that fails. */
-import type { Weakening } from '../core/types.ts';
 import { Simulation } from './simulation.ts';
+import type { SimWeakening } from './weakening.ts';
 
 export interface RunOptions {
   /** How many seeds, from `firstSeed` on. */
@@ -10,7 +10,7 @@ export interface RunOptions {
   readonly members?: readonly number[];
   readonly safetyMs?: number;
   readonly byzantine?: number;
-  readonly weaken?: Weakening;
+  readonly weaken?: SimWeakening;
   /** Called after each seed; return false to stop. */
   readonly onSeed?: (seed: number, violations: readonly string[]) => boolean | undefined;
 }

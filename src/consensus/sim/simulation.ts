@@ -4,7 +4,7 @@
  * phase in which everything valid must commit.
  */
 import type { Chain, Genesis } from '../chain.ts';
-import type { Evidence, WalRecord, Weakening } from '../core/types.ts';
+import type { Evidence, WalRecord } from '../core/types.ts';
 import { DEFAULT_TIMING, TIMEOUT_CAP_MS, type Timing } from '../limits.ts';
 import { VerificationCache, Verifier } from '../node/verifier.ts';
 import { faultBound } from '../quorum.ts';
@@ -19,13 +19,14 @@ import { simKey, simVerify } from './keys.ts';
 import { type CrashMode, SimNode, type World } from './node.ts';
 import { Random } from './random.ts';
 import { Schedule } from './schedule.ts';
+import type { SimWeakening } from './weakening.ts';
 
 /** What one seed is run with; everything left out is drawn from the seed. */
 export interface SimulationOptions {
   readonly seed: number;
   /** Validators at genesis. */
   readonly members: number;
-  readonly weaken?: Weakening;
+  readonly weaken?: SimWeakening;
   /** Virtual milliseconds of the phase with faults. */
   readonly safetyMs?: number;
   /** Byzantine members; at most f unless a test wants to see checks fail. */
@@ -59,7 +60,7 @@ export class Simulation implements World {
   readonly verifier: Verifier;
   readonly timing: Timing = DEFAULT_TIMING;
   readonly batch = { countMax: 20, bytesMax: 64 * 1024 };
-  readonly weaken: Weakening;
+  readonly weaken: SimWeakening;
   readonly flushMs: number;
   readonly checks = new Checks();
   readonly nodes: SimNode[] = [];

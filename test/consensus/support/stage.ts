@@ -3,7 +3,7 @@
  * or drops it. Time moves only when the script says so.
  */
 import type { Chain, Genesis } from '../../../src/consensus/chain.ts';
-import type { Evidence, WalRecord, Weakening } from '../../../src/consensus/core/types.ts';
+import type { Evidence, WalRecord } from '../../../src/consensus/core/types.ts';
 import { DEFAULT_TIMING } from '../../../src/consensus/limits.ts';
 import { VerificationCache, Verifier } from '../../../src/consensus/node/verifier.ts';
 import { encodeSimRequest, SimApplication, type SimRequest } from '../../../src/consensus/sim/application.ts';
@@ -12,6 +12,7 @@ import { simKey, simVerify } from '../../../src/consensus/sim/keys.ts';
 import { SimNode, type World } from '../../../src/consensus/sim/node.ts';
 import { Random } from '../../../src/consensus/sim/random.ts';
 import { Schedule } from '../../../src/consensus/sim/schedule.ts';
+import type { SimWeakening } from '../../../src/consensus/sim/weakening.ts';
 import { decodeMessage, encodeMessage } from '../../../src/consensus/wire/codec.ts';
 import type { Block, Message } from '../../../src/consensus/wire/messages.ts';
 
@@ -31,7 +32,7 @@ export class Stage implements World {
   readonly verifier: Verifier;
   readonly timing = DEFAULT_TIMING;
   readonly batch = { countMax: 50, bytesMax: 1 << 20 };
-  readonly weaken: Weakening;
+  readonly weaken: SimWeakening;
   readonly flushMs = 0;
   readonly checks = new Checks();
   readonly nodes: SimNode[];
@@ -47,7 +48,7 @@ export class Stage implements World {
 
   constructor(
     n: number,
-    options: { spares?: number; byzantine?: readonly number[]; weaken?: Weakening } = {},
+    options: { spares?: number; byzantine?: readonly number[]; weaken?: SimWeakening } = {},
   ) {
     this.weaken = options.weaken ?? {};
     const keys = Array.from({ length: n + (options.spares ?? 0) }, (_, i) => simKey(i));
