@@ -10,10 +10,12 @@ import {
   Indexer,
   type IndexProposal,
   KeywordSecrets,
+  keywordKey,
   listInFile,
   type Manifest,
   manifestEnd,
   recordKeywords,
+  type SegmentStore,
   segmentName,
   verifySegmentFile,
 } from '../../src/search/index.ts';
@@ -375,6 +377,68 @@ describe('epochs', () => {
       0, 2, 4, 6, 8,
     ]);
     expect((await ask('not author:a1', 'record', [custodian])).records[0].numbers).toHaveLength(7);
+  });
+
+  test('all segments of an old epoch are rebuilt for one manifest, their keywords evaluated ahead; a crash in between leaves the old', async () => {
+    const custodian = new Custodian('mercy', KINDS);
+    for (let i = 0; i < 9; i++) {
+      custodian.put(valuesOf(i));
+      if (i % 3 === 2) await custodian.flush();
+    }
+    const before = custodian.indexer.manifest;
+    expect(before.segments).toHaveLength(3);
+    const fresh = fieldKeys('mercy', 2, KINDS);
+    const all = new KeywordSecrets('mercy', [...custodian.keys, ...fresh]);
+    const asked: string[] = [];
+    const open = (store: SegmentStore) => {
+      const indexer = new Indexer({
+        custodian: 'mercy',
+        keys: [...custodian.keys, ...fresh],
+        store,
+        vault: custodian.vault,
+        vaultKey: sha256(utf8('vault mercy')),
+        random: custodian.random,
+        manifest: before,
+        evaluateAhead: async (wanted) =>
+          wanted.map(({ keyword, field, epoch }) => {
+            asked.push(keywordKey(keyword));
+            return all.secretOf(keyword, field, epoch).t;
+          }),
+      });
+      expect(indexer.isStale).toBe(true);
+      return indexer;
+    };
+    for (let writes = 0; writes < 3; writes++) {
+      let left = writes;
+      const failing: SegmentStore = {
+        getSegment: (name) => custodian.store.getSegment(name),
+        deleteSegment: (name) => custodian.store.deleteSegment(name),
+        putSegment: (name, bytes) =>
+          left-- === 0 ? Promise.reject(new Error('no space')) : custodian.store.putSegment(name, bytes),
+      };
+      const indexer = open(failing);
+      await expect(indexer.maybeMerge([], 0)).rejects.toThrow('no space');
+      expect(indexer.manifest).toEqual(before);
+    }
+    asked.length = 0;
+    custodian.indexer = open(custodian.store);
+    expect(await custodian.mergeAll()).toBe(1);
+    expect(new Set(asked).size).toBe(asked.length);
+    expect(asked.length).toBeGreaterThan(5);
+    const { segments, seq } = custodian.indexer.manifest;
+    expect(seq).toBe(before.seq + 1);
+    expect(segments.map((meta) => meta.epochs.map(({ epoch }) => epoch))).toEqual(segments.map(() => [2, 2]));
+    expect(custodian.indexer.isStale).toBe(false);
+    await custodian.indexer.forgetReplaced();
+    for (const meta of before.segments)
+      await expect(custodian.vault.getSegment(segmentName(meta))).rejects.toThrow();
+    for (const one of fresh) custodian.secrets.addKeys(one);
+    expect([...(await ask('kind:Condition', 'record', [custodian])).records[0].numbers]).toEqual([
+      0, 2, 4, 6, 8,
+    ]);
+    for (const { field } of fresh) custodian.indexer.dropKeys(field, 1);
+    expectCode(() => custodian.indexer.evaluate('kind', 1, []), 'search.epoch_over');
+    expectCode(() => custodian.indexer.evaluate('kind', 3, []), 'search.field_unknown');
   });
 
   test('a field that is declared later is missing in the records before', async () => {
