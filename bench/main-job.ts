@@ -92,6 +92,7 @@ export async function runMainJobBench(options: MainJobOptions = {}): Promise<Row
     });
     add(imported.row);
     for (const row of await searches({
+      consortium,
       connect: researcher,
       records: imported.records,
       cold: quick ? 3 : 8,

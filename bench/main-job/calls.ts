@@ -9,8 +9,10 @@ const ID = /\/[0-9a-f]{32,64}(?=\/|$)/g;
 
 export class CallTimes {
   readonly #times = new Map<string, number[]>();
+  #count = 0;
 
   readonly fetch: typeof fetch = async (input, init) => {
+    this.#count += 1;
     const begin = performance.now();
     const response = await fetch(input, init);
     // The body belongs to the call: a header that came is not yet an answer.
@@ -23,6 +25,11 @@ export class CallTimes {
     const { status, statusText, headers } = response;
     return new Response(status === 204 ? null : body, { status, statusText, headers });
   };
+
+  /** Calls so far; `clear` does not change it. */
+  get count(): number {
+    return this.#count;
+  }
 
   clear(): void {
     this.#times.clear();
