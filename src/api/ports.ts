@@ -204,6 +204,11 @@ export interface Services {
       from: number,
       count: number,
     ): readonly { record: string; patient: string | null; dead: boolean }[];
+    /** Opens a new key epoch of fields of this member's own index (all by default), for one of its operators. */
+    openEpochs(
+      by: Session,
+      fields?: readonly string[],
+    ): Promise<readonly { readonly field: string; readonly epoch: number }[]>;
     /** Dead index numbers in the order of death, from the `from`th on. */
     deaths(custodian: MemberId, from: number, count: number): readonly number[];
     segment(id: string, range?: { start: number; end: number }): Promise<Uint8Array>;

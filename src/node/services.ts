@@ -86,6 +86,17 @@ export function servicesOf(node: MemberNode): Services {
       },
       manifest: (custodian) => search.manifest(custodian),
       numbers: (custodian, from, count) => search.numbers(custodian, from, count),
+      openEpochs: async (by, fields) => {
+        const { epochs, engine, id } = node;
+        const { member } = ledger.state(STATE.subject(by.subject)) ?? {};
+        if (member !== id || !hasRight(engine.state, by.subject, 'operator', ledger.tipTimeMs()))
+          throw new CodedError(
+            'right.missing',
+            'only an operator of this hospital opens epochs of its index',
+          );
+        if (epochs === undefined) throw new CodedError('index.not_ready', 'the indexer has not been started');
+        return epochs.open(fields);
+      },
       deaths: (custodian, from, count) => search.deaths(custodian, from, count),
       segment: (id, range) => search.segment(id, range),
       query: (by, query, options) => search.query(by, query, options),

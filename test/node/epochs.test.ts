@@ -61,6 +61,13 @@ async function put(count: number): Promise<readonly string[]> {
   return records;
 }
 
+const openEpochs = (token: string, fields: readonly string[]) =>
+  town.app('mercy').inject({
+    method: 'POST',
+    url: '/v1/search/epochs',
+    headers: { authorization: `Bearer ${token}` },
+    payload: { fields },
+  });
 const manifestOf = (node: MemberNode): Manifest => decodeManifest(node.replicas.manifestBytes(MERCY));
 const epochOf = (field = FIELD): number => mercy.ledger.state(STATE.field('mercy', field))?.epoch ?? -1;
 const epochsOf = (manifest: Manifest, field = FIELD): number[] =>
@@ -84,8 +91,8 @@ describe('an operator', () => {
     expect((await find(searcher)).evaluated).toBe(0);
     const seq = manifestOf(mercy).seq;
 
-    const opened = await mercy.epochs?.open([FIELD]);
-    expect(opened).toEqual([{ field: FIELD, epoch: 1 }]);
+    const opened = await openEpochs(await town.token('mercy', 'admin'), [FIELD]);
+    expect(opened.json()).toEqual({ epochs: [{ field: FIELD, epoch: 1 }] });
     await rebuilt();
     expect(epochsOf(manifestOf(mercy))).toEqual([1]);
     expect(epochsOf(manifestOf(mercy), 'text')).toEqual([0]);
@@ -113,7 +120,14 @@ describe('an operator', () => {
   });
 
   it('cannot open one of a field that is not registered', async () => {
-    await expect(mercy.epochs?.open(['nothing'])).rejects.toMatchObject({ code: 'search.field_unknown' });
+    const answer = await openEpochs(await town.token('mercy', 'admin'), ['nothing']);
+    expect(answer.json()).toMatchObject({ code: 'search.field_unknown' });
+  });
+
+  it('is the only one who can', async () => {
+    await town.client('doctor');
+    const answer = await openEpochs(await town.token('mercy', 'doctor'), [FIELD]);
+    expect([answer.statusCode, (answer.json() as { code: string }).code]).toEqual([403, 'right.missing']);
   });
 });
 

@@ -215,6 +215,28 @@ export function searchRoutes(scope: FastifyInstance, services: Services): void {
   );
 
   app.post(
+    '/search/epochs',
+    {
+      schema: {
+        summary: 'Open a new key epoch of search fields',
+        description:
+          "For operators, of this hospital's own fields (all by default). Answers when the ledger has the new keys; the index is " +
+          'rebuilt under them while the one before is served, then the old keys are erased.',
+        tags: ['search'],
+        security: bearer,
+        body: z.object({ fields: z.array(z.string().max(64)).min(1).max(1000).optional() }),
+        response: {
+          200: z.object({ epochs: z.array(z.object({ field: z.string(), epoch: z.number().int() })) }),
+          ...problems,
+        },
+      },
+    },
+    async (request) => ({
+      epochs: [...(await services.search.openEpochs(sessionOf(request), request.body.fields))],
+    }),
+  );
+
+  app.post(
     '/search/query',
     {
       schema: {

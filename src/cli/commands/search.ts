@@ -65,6 +65,29 @@ export function searchCommands(program: Command): void {
     },
   );
 
+  runs(
+    program
+      .command('epoch')
+      .description(
+        "open a new key epoch of this hospital's search fields and rebuild its index under it (operators)",
+      )
+      .argument('[field...]', 'only these; default: all'),
+    async (output, _options, fields) => {
+      const { gateway } = await connectProfile();
+      const opened = await gateway.json<{ epochs: { field: string; epoch: number }[] }>(
+        'POST',
+        '/v1/search/epochs',
+        { body: fields.length === 0 ? {} : { fields: [...fields] } },
+      );
+      output.result(opened, () =>
+        table(
+          ['field', 'epoch'],
+          opened.epochs.map((one) => [one.field, String(one.epoch)]),
+        ),
+      );
+    },
+  );
+
   runs(program.command('fields').description('what can be searched, by custodian'), async (output) => {
     const fields = await (await connectProfile()).search.fields();
     output.result({ fields }, () =>
