@@ -40,6 +40,24 @@ export function registerMetrics(app: FastifyInstance, services: Services): void 
         this.set({ state }, count);
     },
   });
+  new Gauge({
+    name: 'hippocrypt_scrub_things',
+    help: 'Headers, payloads, index segments and companions that were read back since the start (checked), mended from other members, and damaged at the last look without anybody to mend them.',
+    labelNames: ['state'],
+    registers: [registry],
+    collect() {
+      const { checked, mended, damaged } = services.storage().scrub;
+      for (const [state, count] of Object.entries({ checked, mended, damaged })) this.set({ state }, count);
+    },
+  });
+  new Gauge({
+    name: 'hippocrypt_scrub_bytes',
+    help: 'Bytes that were read back and checked since the start.',
+    registers: [registry],
+    collect() {
+      this.set(services.storage().scrub.bytes);
+    },
+  });
   const stop = services.ledger.subscribe((entry) => entries.inc({ kind: entry.type }));
   app.addHook('onClose', async () => {
     stop();

@@ -232,6 +232,15 @@ export interface Services {
     readonly failing: number;
     readonly unreceipted: number;
     readonly erasing: number;
+    /** What the node found when it read back what it keeps; see `ScrubStatus` in src/node/scrub.ts. */
+    readonly scrub: {
+      readonly endedAt: number | null;
+      readonly checked: number;
+      readonly bytes: number;
+      readonly mended: number;
+      readonly damaged: number;
+      readonly named: readonly { readonly of: string; readonly what: string; readonly code: string }[];
+    };
   };
 
   /** The trustless gateway over this node's payloads. */

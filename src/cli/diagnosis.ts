@@ -24,6 +24,13 @@ export const StatusSchema = z.object({
       failing: z.number(),
       unreceipted: z.number(),
       erasing: z.number(),
+      scrub: z.object({
+        endedAt: z.number().nullable(),
+        checked: z.number(),
+        mended: z.number(),
+        damaged: z.number(),
+        named: z.array(z.object({ of: z.string(), what: z.string(), code: z.string() })),
+      }),
     }),
     disk: z.object({ freeBytes: z.number(), reserveBytes: z.number() }),
     backup: z
@@ -61,6 +68,7 @@ export function diagnose({ parts }: NodeStatus): Finding[] {
     share(parts),
     index(parts),
     replication(parts),
+    scrub(parts),
     diskSpace(parts.disk),
     backups(parts),
   ];
@@ -184,6 +192,23 @@ function replication({ storage, peers }: Parts): Finding {
     todo: isAlone
       ? 'they are tried again when the silent members are back'
       : 'no member gives them: see replication.failed in the log, and have their custodian restore a backup',
+  };
+}
+
+function scrub({ storage, clock: now }: Parts): Finding {
+  const part = 'scrub';
+  const { endedAt, checked, mended, damaged, named } = storage.scrub;
+  const round =
+    endedAt === null
+      ? 'no whole round since the start'
+      : `the last whole round ended ${Math.round((now - endedAt) / 60_000)} min ago`;
+  const says = `${round}; ${checked} things read back, ${mended} mended`;
+  if (damaged === 0) return good(part, says);
+  return {
+    part,
+    grade: 'bad',
+    says: `${says}; ${damaged} damaged: ${named.map(({ of, what, code }) => `${what} of ${of} (${code})`).join(', ')}`,
+    todo: 'no member gives them: check the disk, start silent members, and restore the custodian of what is named from a backup',
   };
 }
 

@@ -6,10 +6,11 @@
  */
 import { join } from 'node:path';
 import { gcmOpen, gcmSeal } from '../codec/aead.ts';
-import { readU32be, u32be, utf8 } from '../codec/bytes.ts';
+import { fromHex, readU32be, u32be, utf8 } from '../codec/bytes.ts';
 import { CodedError } from '../codec/errors.ts';
 import { hkdfSha256 } from '../codec/hash.ts';
 import type { MemberId } from '../codec/ids.ts';
+import { openVocabulary } from '../search/vault.ts';
 import { requireSegmentName, SegmentFiles } from './segment-files.ts';
 
 /** A name is used once, and with it its key. */
@@ -53,6 +54,13 @@ export class Companions {
   async missing(custodian: MemberId, names: readonly string[]): Promise<string[]> {
     const present = new Set(await (await this.folder(custodian)).names());
     return names.filter((name) => !present.has(name));
+  }
+
+  /** Bytes of an own companion that opens; throws `index.unknown`, `search.index_state`. */
+  async check(name: string): Promise<number> {
+    const bytes = await this.vault.getSegment(name);
+    openVocabulary(this.vaultKey, fromHex(name), bytes);
+    return bytes.length;
   }
 
   /** What another member may keep. Throws `index.unknown`. */

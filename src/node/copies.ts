@@ -83,30 +83,68 @@ export class Copies {
     return bytes;
   }
 
-  /** The payload in force, fetched from a holder if this node lacks it. */
+  /** The payload in force, fetched from a holder if this node lacks it; a damaged one is mended on the way. */
   async payload(
     id: RecordId,
     avoid: ReadonlySet<MemberId> = new Set(),
   ): Promise<{ size: number; stream: AsyncIterable<Uint8Array> }> {
+    const { payloads } = this.#options;
+    const { cid } = this.#record(id);
+    if (cid === null) throw new CodedError('record.no_payload', 'this record has a header only');
+    if (!(await this.#holds(cid))) await this.mendPayload(id, avoid);
+    const { size } = await payloads.stat(cid);
+    return { size, stream: this.#mendingStream(id, cid) };
+  }
+
+  /** Fetches the payload in force from a holder and stores it, whatever lies here. Throws what the first one asked threw. */
+  async mendPayload(id: RecordId, avoid: ReadonlySet<MemberId> = new Set()): Promise<void> {
     const { payloads, link } = this.#options;
     const record = this.#record(id);
     const { cid, bytes } = record;
-    if (cid === null) throw new CodedError('record.no_payload', 'this record has a header only');
-    if (!(await payloads.has(cid))) {
-      await this.#first(record, avoid, async (from) => {
-        const stored = await payloads.put(pieces(link, from, cid, bytes));
-        if (stored.cid !== cid)
-          throw new CodedError('storage.hash_mismatch', `${from} sent a payload with another CID`);
-      });
+    if (cid === null) return;
+    await this.#first(record, avoid, async (from) => {
+      const stored = await payloads.put(pieces(link, from, cid, bytes));
+      if (stored.cid !== cid)
+        throw new CodedError('storage.hash_mismatch', `${from} sent a payload with another CID`);
+    });
+  }
+
+  /** The same for the header. */
+  async mendHeader(id: RecordId): Promise<void> {
+    await this.header(id);
+  }
+
+  /** Goes on, where a block does not match its CID, with what a holder gives. */
+  async *#mendingStream(id: RecordId, cid: string): AsyncGenerator<Uint8Array> {
+    const { payloads } = this.#options;
+    let sent = 0;
+    try {
+      for await (const chunk of payloads.get(cid)) {
+        yield chunk;
+        sent += chunk.length;
+      }
+      return;
+    } catch (error) {
+      if (!isDamage(error)) throw error;
     }
-    const { size } = await payloads.stat(cid);
-    return { size, stream: payloads.get(cid) };
+    await this.mendPayload(id);
+    yield* payloads.get(cid, { start: sent });
+  }
+
+  /** Whether the object is here; one of which an inner block is damaged is not. */
+  async #holds(cid: string): Promise<boolean> {
+    try {
+      return await this.#options.payloads.has(cid);
+    } catch (error) {
+      if (isDamage(error)) return false;
+      throw error;
+    }
   }
 
   /** Whether header and payload of a record are here. */
   async isComplete(record: RecordState): Promise<boolean> {
-    const { headers, payloads } = this.#options;
-    return headers.has(record.headerHash) && (record.cid === null || (await payloads.has(record.cid)));
+    const { headers } = this.#options;
+    return headers.has(record.headerHash) && (record.cid === null || (await this.#holds(record.cid)));
   }
 
   /**
@@ -175,13 +213,13 @@ export class Copies {
   }
 
   async #lacks(ids: readonly RecordId[]): Promise<Lack[]> {
-    const { ledger, headers, payloads } = this.#options;
+    const { ledger, headers } = this.#options;
     const lacks: Lack[] = [];
     for (const id of ids) {
       const record = ledger.state(STATE.record(id));
       if (record === undefined || record.erased) continue;
       const header = !headers.has(record.headerHash);
-      const payload = record.cid !== null && !(await payloads.has(record.cid));
+      const payload = record.cid !== null && !(await this.#holds(record.cid));
       if (header || payload) lacks.push({ id, record, header, payload });
     }
     return lacks;
@@ -252,6 +290,10 @@ export class Copies {
     if (record === undefined || (!record.erased && record.version === 0)) return;
     for (const hash of ledger.voidHeaders(id)) if (headers.has(hash)) await headers.delete(hash);
   }
+}
+
+function isDamage(error: unknown): boolean {
+  return hasCode(error, 'storage.corrupt') || hasCode(error, 'storage.not_found');
 }
 
 function isOwnFault(error: unknown): boolean {

@@ -1,22 +1,26 @@
 /**
- * Which members keep a record's header and payload: its custodian, and others chosen by rendezvous hashing over the CID, so
- * that every node computes the same and only a leaving member's objects move.
+ * Which members keep a record's header and payload: its custodian, and others chosen by rendezvous hashing over the CID, or
+ * over the header's hash where there is no payload (keys of search fields), so that every node computes the same and only
+ * a leaving member's objects move.
  */
 import { type MemberId, memberId } from '../codec/ids.ts';
 import type { RecordState } from '../ledger/index.ts';
-import { replicasFor } from '../storage/index.ts';
+import { keepersOf, replicasFor } from '../storage/index.ts';
 
 /** Members that keep each payload unless configured otherwise, the custodian among them: one of them may be down. */
 export const COPIES_DEFAULT = 2;
 
-type Placed = Pick<RecordState, 'cid' | 'custodian'>;
+type Placed = Pick<RecordState, 'cid' | 'custodian' | 'headerHash'>;
 
-/** The members that keep a record, custodian first. A header without payload stays with its custodian. */
+/** The members that keep a record, custodian first. */
 export function holdersOf(record: Placed, members: readonly MemberId[], copies: number): MemberId[] {
   const custodian = memberId(record.custodian);
-  if (record.cid === null) return [custodian];
   const others = members.filter((id) => id !== custodian);
-  return [custodian, ...replicasFor(record.cid, others, copies - 1).map(memberId)];
+  const chosen =
+    record.cid === null
+      ? keepersOf(record.headerHash, others, copies - 1)
+      : replicasFor(record.cid, others, copies - 1);
+  return [custodian, ...chosen.map(memberId)];
 }
 
 /** Whom to ask for a record, best first: its holders, then everybody else, who may have read it. */

@@ -72,6 +72,7 @@ import { Records } from './records.ts';
 import { catchUp, clearMarkWhenVoting, serveTip } from './rejoin.ts';
 import { Replicas } from './replicas.ts';
 import { Replication, STORED_TABLE } from './replication.ts';
+import { Scrub } from './scrub.ts';
 import { SearchService } from './search-service.ts';
 import { SegmentFiles, type SegmentFolder } from './segment-files.ts';
 import { servicesOf } from './services.ts';
@@ -144,6 +145,7 @@ export class MemberNode {
   readonly copies: Copies;
   readonly replication: Replication;
   readonly erasure: Erasure;
+  readonly scrub: Scrub;
   readonly parts: Parts;
   readonly custody: Custody;
   readonly hpke: HpkeKeyPair;
@@ -294,6 +296,19 @@ export class MemberNode {
       onErased: (record) => this.erasure.carryOut(record),
       onError,
     });
+    this.scrub = new Scrub({
+      member: id,
+      ledger,
+      headers: parts.headers,
+      payloads: parts.payloads,
+      copies: this.copies,
+      replicas: this.replicas,
+      companions: parts.companions,
+      segments: (custodian) => this.segments(custodian),
+      factor,
+      clock: options.clock,
+      onEvent: (name, fields) => options.log.event(name, fields),
+    });
     this.search = new SearchService({
       member: id,
       ledger,
@@ -427,6 +442,7 @@ export class MemberNode {
       this.replicas.start(),
       this.erasure.start(),
       this.replication.start(),
+      this.scrub.start(),
     );
     this.#stops.push(
       await startHousekeeping({

@@ -154,7 +154,7 @@ function isReady(node: MemberNode): boolean {
 }
 
 function storageStatus(node: MemberNode): ReturnType<Services['storage']> {
-  return { ...node.replication.status(), erasing: node.erasure.waiting };
+  return { ...node.replication.status(), erasing: node.erasure.waiting, scrub: node.scrub.status() };
 }
 
 function allRecords(node: MemberNode, custodian: string | undefined): readonly RecordId[] {

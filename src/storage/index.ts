@@ -8,7 +8,7 @@ export { type BackupSource, plainFile, stoppedDirectory } from './backup/sources
 export { replaceFile } from './durable-files.ts';
 export { STORAGE_ERRORS, type StorageErrorCode } from './errors.ts';
 export { handleIpfsRequest, type IpfsRequest, type IpfsResponse } from './exchange/gateway.ts';
-export { type BlockPeer, fetchFromPeers, replicasFor } from './exchange/peers.ts';
+export { type BlockPeer, fetchFromPeers, keepersOf, replicasFor } from './exchange/peers.ts';
 export { kuboStore } from './kubo/open.ts';
 export type { KuboCredentials, KuboOptions } from './kubo/store.ts';
 export {

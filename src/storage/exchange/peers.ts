@@ -29,9 +29,13 @@ export interface BlockPeer {
  * member's id, highest first. Every node computes the same; when a member leaves, only its objects move.
  */
 export function replicasFor(cid: string, members: readonly string[], factor: number): string[] {
-  const key = blockKey(parseCid(cid));
+  return keepersOf(blockKey(parseCid(cid)), members, factor);
+}
+
+/** The same for what is named by a digest alone, as headers are. */
+export function keepersOf(digest: Uint8Array, members: readonly string[], factor: number): string[] {
   return [...new Set(members)]
-    .map((member) => ({ member, score: taggedHash(REPLICA_TAG, key, utf8(member)) }))
+    .map((member) => ({ member, score: taggedHash(REPLICA_TAG, digest, utf8(member)) }))
     .sort((a, b) => compareBytes(b.score, a.score))
     .slice(0, factor)
     .map(({ member }) => member);

@@ -7,6 +7,8 @@ const MINUTE = 60_000;
 
 type Parts = NodeStatus['parts'];
 
+const scrub = { endedAt: null, checked: 10, mended: 1, damaged: 0, named: [] };
+
 function partsWith(change: Partial<Parts>): Parts {
   const peer = (member: string) => ({ member, height: 100, clockOffsetMs: 5 });
   return {
@@ -14,7 +16,7 @@ function partsWith(change: Partial<Parts>): Parts {
     ledger: { timeMs: NOW - 1_000 },
     authority: { ready: true, shareEpoch: 0 },
     indexer: { ready: true, covered: 10, records: 10 },
-    storage: { copies: 2, waiting: 0, failing: 0, unreceipted: 0, erasing: 0 },
+    storage: { copies: 2, waiting: 0, failing: 0, unreceipted: 0, erasing: 0, scrub },
     disk: { freeBytes: 4_000, reserveBytes: 1_000 },
     backup: { everyMinutes: 60, newestAt: NOW - MINUTE, failed: null },
     restored: false,
@@ -38,7 +40,8 @@ const ahead = (height: number): Parts['peers'] => partsWith({}).peers.map((one) 
 const backup = (change: Partial<NonNullable<Parts['backup']>>): Partial<Parts> => ({
   backup: { everyMinutes: 60, newestAt: NOW, failed: null, ...change },
 });
-const storage = { copies: 2, waiting: 1, failing: 1, unreceipted: 0, erasing: 0 };
+const storage = { copies: 2, waiting: 1, failing: 1, unreceipted: 0, erasing: 0, scrub };
+const damaged = { ...scrub, damaged: 1, named: [{ of: 'ab12', what: 'header', code: 'storage.corrupt' }] };
 
 describe('a diagnosis', () => {
   it('of a healthy node finds nothing', () => {
@@ -63,6 +66,7 @@ describe('a diagnosis', () => {
     ['index', 'bad', '10,001 behind', { indexer: { ready: true, covered: 0, records: 10_001 } }],
     ['replication', 'bad', 'copies that nobody gives', { storage }],
     ['replication', 'note', 'copies that a silent member may give', { storage, peers: silent(1) }],
+    ['scrub', 'bad', 'damage that nobody mends', { storage: { ...storage, scrub: damaged } }],
     ['disk', 'note', 'little room', { disk: { freeBytes: 3_999, reserveBytes: 1_000 } }],
     ['disk', 'note', 'the reserve just free', { disk: { freeBytes: 1_000, reserveBytes: 1_000 } }],
     ['disk', 'bad', 'less than the reserve', { disk: { freeBytes: 999, reserveBytes: 1_000 } }],
