@@ -23,5 +23,6 @@ export const ABE_DOMAIN = {
   dualCode: 'hippocrypt/abe/dual-code/1',
   dkgCommit: 'hippocrypt/abe/dkg-commit/1',
   dkgProof: 'hippocrypt/abe/dkg-proof/1',
+  shareProof: 'hippocrypt/abe/share-proof/1',
   payloadKey: 'hippocrypt/abe/payload-key/1',
 } as const;

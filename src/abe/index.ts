@@ -5,6 +5,8 @@
  */
 
 export { startDkg, stepDkg } from './dkg/ceremony.ts';
+export { isShareOf, proveShare, verifyShareProof } from './dkg/holding.ts';
+export { type DkgBroadcast, type DkgPrivate, decodeDkg, encodeDkg } from './dkg/messages.ts';
 export type {
   DkgBlame,
   DkgConfig,

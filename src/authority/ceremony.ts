@@ -1,262 +1,286 @@
 /**
- * The first key ceremony among the members' authorities, over the member link. The protocol is `src/abe/dkg`; here are
- * its messengers. All members must take part; a message that stays out, or one member that is blamed, ends the attempt.
+ * One member's part in a key ceremony: the steps that stand on the ledger go in, in their order, and what this member is
+ * to say comes out. The protocol is `src/abe/dkg`; the ledger is the ordered broadcast that it asks for, so all honest
+ * members blame the same dealers and get the same keys, and a dealer cannot tell two members different things.
  *
- * Links are pairwise, so a dealer could tell two members different things. It gains nothing: each member signs the
- * hash of everything it saw into its ShareEpoch entry, and the ledger activates a first epoch only when the
- * entries of all members are equal. Sub-shares travel under HPKE to the receiver's key from genesis.
+ * All that is drawn comes from one secret, which is durable before the first step is sent: after a crash the same steps
+ * give the same state again. Sub-shares stand on the ledger for ever; they are sealed to keys of this ceremony, which
+ * are erased with the secret, so that keys taken later open none. A member that was away when the others joined gets
+ * its sub-shares under the HPKE key that the ledger has of it.
  */
-import type { DkgEffect, DkgResult, DkgState, DkgStep, Group } from '../abe/index.ts';
-import { startDkg, stepDkg } from '../abe/index.ts';
-import { compareBytes, concat, equalBytes, utf8 } from '../codec/bytes.ts';
-import { decodeCbor, encodeCbor } from '../codec/cbor.ts';
-import { CodedError } from '../codec/errors.ts';
-import { sha256 } from '../codec/hash.ts';
-import { type HpkeKeyPair, hpkeSeal } from '../codec/hpke.ts';
-import type { MemberId } from '../codec/ids.ts';
-import type { MemberLink } from './link.ts';
 
-const SESSION_TAG = 'hippocrypt/ceremony/1';
+import { ABE_ERROR } from '../abe/errors.ts';
+import {
+  type AuthorityKeys,
+  type AuthorityShare,
+  type DkgBlame,
+  type DkgEffect,
+  type DkgInput,
+  type DkgPhase,
+  type DkgResult,
+  type DkgState,
+  decodeDkg,
+  encodeDkg,
+  type Group,
+  startDkg,
+  stepDkg,
+} from '../abe/index.ts';
+import { encodeCbor } from '../codec/cbor.ts';
+import { CodedError, hasCode } from '../codec/errors.ts';
+import { hkdfSha256 } from '../codec/hash.ts';
+import { type HpkeKeyPair, hpkeKeyPair, hpkeSeal } from '../codec/hpke.ts';
+import type { CeremonyPhase, CeremonyState, ShareStep } from '../ledger/index.ts';
+
 const SHARE_INFO = 'hippocrypt/ceremony-share/1';
-const NONCE_BYTES = 16;
-/** Pause before a peer that could not be reached is tried again. */
-const RETRY_MS = 200;
+const DRAW_TAG = 'hippocrypt/ceremony-draw/1';
+/** Bytes of the secret from which a member draws everything of one ceremony. */
+export const CEREMONY_SECRET_BYTES = 32;
+
+/** A step as it was committed. */
+export interface CommittedStep {
+  /** Place in the log. */
+  readonly index: number;
+  readonly member: string;
+  readonly step: ShareStep;
+  /** Phase of the ceremony after it. */
+  readonly phase: CeremonyPhase;
+}
 
 export interface CeremonyOptions {
-  readonly link: MemberLink;
-  readonly chainId: string;
-  /** Members in the order of their points 1..n, with their HPKE keys from genesis. */
-  readonly members: readonly { readonly id: MemberId; readonly hpkeKey: Uint8Array }[];
-  readonly threshold: number;
-  readonly hpke: HpkeKeyPair;
   readonly group: Group;
+  readonly chainId: string;
+  /** As the ledger has it; only what does not change is read. */
+  readonly ceremony: CeremonyState;
+  readonly self: string;
+  /** 32 bytes, durable; undefined for a member that did not join: it deals nothing and keeps nothing. */
+  readonly secret: Uint8Array | undefined;
   readonly random: (length: number) => Uint8Array;
-  /** Waits; injected so that the core needs no clock. Rejects when the ceremony is to be given up. */
-  readonly pause: (ms: number) => Promise<void>;
+  /** The keys of the epoch before, and this member's share of it; undefined in a first ceremony. */
+  readonly previous: { readonly keys: AuthorityKeys; readonly share: AuthorityShare | undefined } | undefined;
+  /** The member's own long-lived key, and those of the others from the ledger. */
+  readonly hpke: HpkeKeyPair;
+  readonly hpkeKeyOf: (member: string) => Uint8Array | undefined;
 }
 
-export interface CeremonyResult extends DkgResult {
-  /** SHA-256 over all broadcast messages in the order of phase and sender. */
-  readonly transcript: Uint8Array;
+export interface Blamed {
+  readonly dealer: string;
+  readonly reason: DkgBlame;
 }
 
-interface Broadcast {
-  readonly from: number;
-  readonly bytes: Uint8Array;
+/** Uniform bytes that depend on the secret and on the draws before alone. */
+function drawn(secret: Uint8Array): (length: number) => Uint8Array {
+  let count = 0;
+  return (length) => hkdfSha256(secret, new Uint8Array(), encodeCbor([DRAW_TAG, count++]), length);
 }
 
-/** Phase number of a broadcast, which is the kind that its encoding begins with. */
-function phaseOf(bytes: Uint8Array): number {
-  const value = decodeCbor(bytes) as readonly unknown[];
-  return Array.isArray(value) && typeof value[1] === 'number' ? value[1] : -1;
-}
+/** How far the protocol must be when the ledger is in a phase. */
+const RANK: Readonly<Record<CeremonyPhase, number>> = {
+  join: 0,
+  deal: 1,
+  complain: 2,
+  answer: 3,
+  confirm: 4,
+  done: 4,
+  failed: 0,
+};
+const DKG_RANK: Readonly<Record<DkgPhase, number>> = {
+  announce: 0,
+  open: 1,
+  complain: 2,
+  answer: 3,
+  done: 4,
+  failed: 4,
+};
 
-/**
- * One attempt. Everybody must call it at about the same time; it resolves with this member's share once all have
- * dealt. Throws `dkg.blamed` with the names, `dkg.failed`, or what `pause` rejects with.
- */
-export async function runCeremony(options: CeremonyOptions): Promise<CeremonyResult> {
-  const { link, members, random } = options;
-  const me = members.findIndex((member) => member.id === link.self) + 1;
-  if (me === 0)
-    throw new CodedError('dkg.not_a_member', `${link.self} is not among the members of the ceremony`);
-  const mail = new Mail(options, me);
-  const session = await mail.agree(random(NONCE_BYTES));
-  const { group, threshold } = options;
-  let step: DkgStep = startDkg({ group, session, n: members.length, t: threshold, me }, random);
-  for (;;) {
-    const result = await deliver(step.effects, mail, members);
-    if (result !== undefined) return { ...result, transcript: mail.transcript() };
-    step = await next(step.state, mail);
-  }
-}
-
-async function deliver(
-  effects: readonly DkgEffect[],
-  mail: Mail,
-  members: CeremonyOptions['members'],
-): Promise<DkgResult | undefined> {
-  for (const effect of effects) {
-    switch (effect.kind) {
-      case 'broadcast':
-        await mail.broadcast(effect.bytes);
-        break;
-      case 'private':
-        await mail.send(effect.to, effect.bytes);
-        break;
-      case 'blame':
-        throw new CodedError('dkg.blamed', `${members[effect.dealer - 1].id}: ${effect.reason}`);
-      case 'left':
-      case 'failed':
-        throw new CodedError('dkg.failed', 'too few dealers are left: start the ceremony again');
-      case 'done':
-        return effect.result;
-    }
-  }
-  return undefined;
-}
-
-/** Feeds the next message that the phase can take, and waits for one if there is none. */
-async function next(state: DkgState, mail: Mail): Promise<DkgStep> {
-  for (;;) {
-    const share = mail.takeShare();
-    if (share !== undefined) return stepDkg(state, { kind: 'private', ...share });
-    const message = mail.takeBroadcast(state.phase);
-    if (message !== undefined) return stepDkg(state, { kind: 'broadcast', ...message });
-    await mail.arrival();
-  }
-}
-
-const PHASES = ['announce', 'open', 'complain', 'answer'] as const;
-
-/** Messages of one attempt: sends with retry, keeps what comes early, forgets other sessions. */
-class Mail {
+export class CeremonyRun {
   readonly #options: CeremonyOptions;
-  readonly #me: number;
-  readonly #nonces = new Map<number, Uint8Array>();
-  readonly #broadcasts: Broadcast[] = [];
-  readonly #taken: Broadcast[] = [];
-  readonly #shares: Broadcast[] = [];
-  #session: Uint8Array | undefined;
-  #early: {
-    readonly from: number;
-    readonly session: Uint8Array;
-    readonly isPrivate: boolean;
-    readonly bytes: Uint8Array;
-  }[] = [];
-  #wake: () => void = () => undefined;
+  readonly #ephemeral: HpkeKeyPair | undefined;
+  readonly #keys = new Map<string, Uint8Array>();
+  readonly #subShares = new Map<number, Uint8Array>();
+  #state: DkgState;
+  #announcement: Uint8Array | null = null;
+  #opening: Uint8Array | undefined;
+  #complaint: readonly number[] | undefined;
+  #answer: readonly { readonly receiver: number; readonly share: Uint8Array }[] | undefined;
+  #result: DkgResult | undefined;
+  readonly #blamed: Blamed[] = [];
+  #fed = -1;
 
-  constructor(options: CeremonyOptions, me: number) {
+  private constructor(options: CeremonyOptions, ephemeral: HpkeKeyPair | undefined) {
+    const { group, ceremony, self, secret, previous, random } = options;
     this.#options = options;
-    this.#me = me;
-    const { link } = options;
-    const sender = (from: MemberId): number => {
-      const point = options.members.findIndex((member) => member.id === from) + 1;
-      if (point === 0) throw new CodedError('dkg.not_a_member', 'expected a member of the ceremony');
-      return point;
+    this.#ephemeral = ephemeral;
+    const me = ceremony.members.indexOf(self) + 1;
+    if (me === 0)
+      throw new CodedError('dkg.not_a_member', `${self} is not among the members of the ceremony`);
+    const step = startDkg(
+      {
+        group,
+        session: ceremony.id,
+        n: ceremony.members.length,
+        t: ceremony.threshold,
+        me,
+        ...(previous === undefined ? {} : { previous }),
+      },
+      secret === undefined ? random : drawn(secret),
+    );
+    this.#state = step.state;
+    this.#note(step.effects);
+  }
+
+  static async begin(options: CeremonyOptions): Promise<CeremonyRun> {
+    const { secret } = options;
+    if (secret === undefined) return new CeremonyRun(options, undefined);
+    const seed = hkdfSha256(secret, new Uint8Array(), encodeCbor([DRAW_TAG, 'hpke']), 32);
+    return new CeremonyRun(options, await hpkeKeyPair(seed));
+  }
+
+  /** Dealers that are out, as every honest member sees it. */
+  get blamed(): readonly Blamed[] {
+    return this.#blamed;
+  }
+
+  /** Keys, own share and qualified dealers, once the ceremony has come to its end and this member has a share. */
+  get result(): DkgResult | undefined {
+    return this.#result;
+  }
+
+  /** Takes the steps that were not taken yet. */
+  async feed(steps: readonly CommittedStep[]): Promise<void> {
+    for (const one of steps) {
+      if (one.index <= this.#fed) continue;
+      await this.#take(one);
+      while (DKG_RANK[this.#state.phase] < RANK[one.phase]) this.#step({ kind: 'close' });
+      this.#fed = one.index;
+    }
+  }
+
+  /** What this member says in the phase `join`. */
+  join(): ShareStep {
+    if (this.#ephemeral === undefined)
+      throw new CodedError('dkg.not_a_member', 'expected the ceremony’s secret');
+    const body = { hpkeKey: this.#ephemeral.publicKey, dealing: this.#announcement };
+    return { ceremony: this.#options.ceremony.id, kind: 'join', body };
+  }
+
+  /** The own dealing, once the ceremony deals; undefined for a member that deals nothing. */
+  async deal(): Promise<ShareStep | undefined> {
+    const { ceremony, self, hpkeKeyOf } = this.#options;
+    const opening = this.#opening;
+    if (opening === undefined) return undefined;
+    const dealer = ceremony.dealers.indexOf(self) + 1;
+    const sealed = ceremony.members.map(async (member, i) => {
+      const share = this.#subShares.get(i + 1);
+      const key = this.#keys.get(member) ?? hpkeKeyOf(member);
+      // One's own sub-share is not sent; a place is kept for it.
+      if (share === undefined || key === undefined) return Uint8Array.of(0);
+      return hpkeSeal(key, this.#info(dealer, i + 1), share);
+    });
+    return { ceremony: ceremony.id, kind: 'deal', body: { opening, sealed: await Promise.all(sealed) } };
+  }
+
+  /** Dealers whose sub-share is missing or wrong: everything that was dealt stands on the ledger by then. */
+  complain(): ShareStep {
+    if (this.#complaint === undefined) this.#step({ kind: 'overdue' });
+    return {
+      ceremony: this.#options.ceremony.id,
+      kind: 'complain',
+      body: { dealers: this.#complaint ?? [] },
     };
-    link.serve('parts', 'dkg-hello', async (from, body) => {
-      if (body.length !== NONCE_BYTES) throw new CodedError('link.malformed', 'expected a nonce of 16 bytes');
-      this.#nonces.set(sender(from), body);
-      this.#wake();
-      return new Uint8Array();
-    });
-    for (const [op, isPrivate] of [
-      ['dkg-all', false],
-      ['dkg-one', true],
-    ] as const) {
-      link.serve('parts', op, async (from, body) => {
-        const value = decodeCbor(body) as { session?: unknown; bytes?: unknown } | null;
-        const { session, bytes } = value ?? {};
-        if (!(session instanceof Uint8Array) || !(bytes instanceof Uint8Array)) {
-          throw new CodedError('link.malformed', 'expected a ceremony message');
-        }
-        await this.#receive(sender(from), session, isPrivate, bytes);
-        return new Uint8Array();
-      });
-    }
   }
 
-  /** Exchanges nonces with everybody; the session is a hash of them, so that an old message fits no new attempt. */
-  async agree(nonce: Uint8Array): Promise<Uint8Array> {
-    const { members, chainId } = this.#options;
-    this.#nonces.set(this.#me, nonce);
-    await this.#toAll('dkg-hello', nonce);
-    while (this.#nonces.size < members.length) await this.arrival();
-    const nonces = members.map((_, i) => this.#nonces.get(i + 1) ?? new Uint8Array());
-    this.#session = sha256(utf8(SESSION_TAG), encodeCbor([chainId, members.map((one) => one.id), nonces]));
-    const early = this.#early;
-    this.#early = [];
-    for (const one of early) await this.#receive(one.from, one.session, one.isPrivate, one.bytes);
-    return this.#session;
+  /** The sub-shares of those who complained about this member; undefined when nobody waits for them. */
+  answer(): ShareStep | undefined {
+    if (this.#answer === undefined) return undefined;
+    return { ceremony: this.#options.ceremony.id, kind: 'answer', body: { shares: this.#answer } };
   }
 
-  async broadcast(bytes: Uint8Array): Promise<void> {
-    this.#keep({ from: this.#me, bytes });
-    await this.#toAll('dkg-all', encodeCbor({ session: this.#session, bytes }));
+  #info(from: number, to: number): Uint8Array {
+    const { chainId, ceremony } = this.#options;
+    return encodeCbor([SHARE_INFO, chainId, ceremony.id, from, to]);
   }
 
-  async send(to: number, bytes: Uint8Array): Promise<void> {
-    const { members, chainId } = this.#options;
-    const { id, hpkeKey } = members[to - 1];
-    const sealed = await hpkeSeal(hpkeKey, this.#info(chainId, this.#me, to), bytes);
-    await this.#deliver(id, 'dkg-one', encodeCbor({ session: this.#session, bytes: sealed }));
-  }
-
-  takeShare(): Broadcast | undefined {
-    return this.#shares.shift();
-  }
-
-  /** The next broadcast of `phase`, in the order of senders as they came. */
-  takeBroadcast(phase: DkgState['phase']): Broadcast | undefined {
-    const wanted = PHASES.indexOf(phase as (typeof PHASES)[number]);
-    const at = this.#broadcasts.findIndex((one) => phaseOf(one.bytes) === wanted);
-    if (at < 0) return undefined;
-    const [message] = this.#broadcasts.splice(at, 1);
-    this.#taken.push(message);
-    return message;
-  }
-
-  /** Resolves when something has come. */
-  async arrival(): Promise<void> {
-    const woken = new Promise<void>((resolve) => {
-      this.#wake = resolve;
-    });
-    await Promise.race([woken, this.#options.pause(RETRY_MS)]);
-  }
-
-  transcript(): Uint8Array {
-    const rows = this.#taken
-      .map(({ from, bytes }) => ({ phase: phaseOf(bytes), from, bytes }))
-      .sort((a, b) => a.phase - b.phase || a.from - b.from || compareBytes(a.bytes, b.bytes));
-    return sha256(concat(...rows.map((row) => encodeCbor([row.phase, row.from, row.bytes]))));
-  }
-
-  #info(chainId: string, from: number, to: number): Uint8Array {
-    return encodeCbor([SHARE_INFO, chainId, this.#session, from, to]);
-  }
-
-  async #receive(from: number, session: Uint8Array, isPrivate: boolean, bytes: Uint8Array): Promise<void> {
-    if (this.#session === undefined) {
-      // A faster peer has all nonces already. Two messages a peer can come early: its announcement and a share.
-      if (this.#early.length < 4 * this.#options.members.length)
-        this.#early.push({ from, session, isPrivate, bytes });
-      return;
-    }
-    if (!equalBytes(session, this.#session)) {
-      throw new CodedError('dkg.other_session', 'the message is of another attempt of the ceremony');
-    }
-    if (isPrivate) {
-      const { chainId, hpke } = this.#options;
-      this.#shares.push({ from, bytes: await hpke.open(this.#info(chainId, from, this.#me), bytes) });
-    } else this.#keep({ from, bytes });
-    this.#wake();
-  }
-
-  /** One message a phase and sender counts; a second one changes nothing. */
-  #keep(message: Broadcast): void {
-    const phase = phaseOf(message.bytes);
-    const known = [...this.#broadcasts, ...this.#taken];
-    if (known.some((one) => one.from === message.from && phaseOf(one.bytes) === phase)) return;
-    this.#broadcasts.push(message);
-  }
-
-  async #toAll(op: string, body: Uint8Array): Promise<void> {
-    const { members, link } = this.#options;
-    const others = members.filter((member) => member.id !== link.self);
-    await Promise.all(others.map((member) => this.#deliver(member.id, op, body)));
-  }
-
-  /** Until it is delivered: a peer may still be starting. `pause` ends the waiting. */
-  async #deliver(to: MemberId, op: string, body: Uint8Array): Promise<void> {
-    for (;;) {
-      try {
-        await this.#options.link.request(to, 'parts', op, body);
+  async #take({ member, step }: CommittedStep): Promise<void> {
+    const { ceremony } = this.#options;
+    const dealer = ceremony.dealers.indexOf(member) + 1;
+    const receiver = ceremony.members.indexOf(member) + 1;
+    switch (step.kind) {
+      case 'join': {
+        const { hpkeKey, dealing } = step.body;
+        this.#keys.set(member, hpkeKey);
+        if (dealing !== null) this.#said(dealer, { kind: 'announce', hash: dealing });
         return;
-      } catch (error) {
-        const code = error instanceof CodedError ? error.code : '';
-        if (!code.startsWith('link.')) throw error;
-        await this.#options.pause(RETRY_MS);
+      }
+      case 'deal':
+        await this.#receive(dealer, step.body.sealed);
+        this.#said(dealer, { kind: 'open', opening: step.body.opening });
+        return;
+      case 'complain':
+        this.#said(receiver, { kind: 'complain', dealers: [...step.body.dealers].sort((a, b) => a - b) });
+        return;
+      case 'answer':
+        this.#said(dealer, { kind: 'answer', shares: step.body.shares });
+        return;
+      case 'open':
+      case 'hold':
+      case 'close':
+    }
+  }
+
+  /** Opens the own sub-share of a dealing. One that does not open counts as missing. */
+  async #receive(dealer: number, sealed: readonly Uint8Array[]): Promise<void> {
+    const { ceremony, self, hpke } = this.#options;
+    const me = ceremony.members.indexOf(self) + 1;
+    if (ceremony.dealers[dealer - 1] === self) return;
+    const key = this.#keys.has(self) ? this.#ephemeral : hpke;
+    try {
+      const bytes = await key?.open(this.#info(dealer, me), sealed[me - 1]);
+      if (bytes !== undefined) this.#step({ kind: 'private', from: dealer, bytes });
+    } catch (error) {
+      if (!(error instanceof CodedError)) throw error;
+    }
+  }
+
+  #said(from: number, message: Parameters<typeof encodeDkg>[0]): void {
+    this.#step({ kind: 'broadcast', from, bytes: encodeDkg(message) });
+  }
+
+  /** What is malformed or comes when the protocol is beyond it is nothing, for everybody alike. */
+  #step(input: DkgInput): void {
+    try {
+      const { state, effects } = stepDkg(this.#state, input);
+      this.#state = state;
+      this.#note(effects);
+    } catch (error) {
+      if (!hasCode(error, ABE_ERROR.dkgInput)) throw error;
+    }
+  }
+
+  #note(effects: readonly DkgEffect[]): void {
+    for (const effect of effects) {
+      switch (effect.kind) {
+        case 'broadcast': {
+          const message = decodeDkg(effect.bytes);
+          if (message.kind === 'announce') this.#announcement = message.hash;
+          if (message.kind === 'open') this.#opening = message.opening;
+          if (message.kind === 'complain') this.#complaint = message.dealers;
+          if (message.kind === 'answer') this.#answer = message.shares;
+          break;
+        }
+        case 'private':
+          this.#subShares.set(effect.to, effect.bytes);
+          break;
+        case 'blame': {
+          const dealer = this.#options.ceremony.dealers[effect.dealer - 1];
+          this.#blamed.push({ dealer, reason: effect.reason });
+          break;
+        }
+        case 'done':
+          this.#result = effect.result;
+          break;
+        case 'left':
+        case 'failed':
+          break;
       }
     }
   }

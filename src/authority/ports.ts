@@ -5,6 +5,8 @@
 
 import type { Registry } from '../abe/policy/index.ts';
 import type { EntryId, SubjectId } from '../codec/ids.ts';
+import type { CeremonyState, ShareState } from '../ledger/index.ts';
+import type { CommittedStep } from './ceremony.ts';
 
 /** A committed Access or BreakGlass with what it granted and what of it is in force in the tip. */
 export interface GrantView {
@@ -53,4 +55,31 @@ export interface IssueWork {
     readonly generation: number;
     readonly leaves: readonly Uint8Array[];
   }): Promise<Uint8Array>;
+}
+
+/** Where a member keeps its shares and the secrets of ceremonies. Resolved means durable, or gone. */
+export interface SecretStore {
+  get(name: string): Promise<Uint8Array | undefined>;
+  put(name: string, secret: Uint8Array): Promise<void>;
+  delete(...names: readonly string[]): Promise<void>;
+  names(): Promise<readonly string[]>;
+}
+
+/** Ledger reads of a holder of shares, all at the tip of its own node. */
+export interface ShareLedger {
+  readonly chainId: string;
+  /** The latest ceremony. */
+  ceremony(): CeremonyState | undefined;
+  shareEpoch(): number | null;
+  share(epoch: number): ShareState | undefined;
+  /** Whether `member` has confirmed the outcome for `epoch`. */
+  confirmed(epoch: number, member: string): boolean;
+  /** HPKE key that a member has on the ledger. */
+  hpkeKeyOf(member: string): Uint8Array | undefined;
+  /** Steps of the ceremony with this id after place `after` of the log, in order. */
+  steps(ceremony: Uint8Array, after: number): readonly CommittedStep[];
+  /** Time of the last block. */
+  tipTimeMs(): number;
+  /** Time of the newest block that a quorum has cosigned. */
+  cosignedTimeMs(): number;
 }

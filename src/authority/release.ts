@@ -30,21 +30,28 @@ export interface AuthorityOptions {
 
 export class Authority {
   readonly #options: AuthorityOptions;
-  #share: { readonly bytes: Uint8Array; readonly authority: number; readonly shareEpoch: number } | undefined;
+  /** Shares by epoch: that of the epoch in force, and of the next as soon as it is durable. */
+  readonly #shares = new Map<number, { readonly bytes: Uint8Array; readonly authority: number }>();
 
   constructor(options: AuthorityOptions) {
     this.#options = options;
   }
 
-  /** Takes the share of the epoch in force (encoded); the one before is dropped. */
+  /** Takes a share (encoded). It answers while its epoch is the one in force, and only then (rule 27). */
   useShare(encoded: Uint8Array): void {
     const { authority, shareEpoch } = decodeAuthorityShare(encoded);
-    this.#share = { bytes: encoded, authority, shareEpoch };
+    this.#shares.set(shareEpoch, { bytes: encoded, authority });
+  }
+
+  /** Forgets the shares of epochs before `epoch`. */
+  dropBefore(epoch: number): void {
+    for (const known of this.#shares.keys()) if (known < epoch) this.#shares.delete(known);
   }
 
   /** Whether a share of the ledger's epoch is loaded. */
   get ready(): boolean {
-    return this.#share !== undefined && this.#share.shareEpoch === this.#options.ledger.shareEpoch();
+    const epoch = this.#options.ledger.shareEpoch();
+    return epoch !== null && this.#shares.has(epoch);
   }
 
   /** The sealed first part of a key: all its attributes that its subject holds now. Same request, same part. */
@@ -103,8 +110,9 @@ export class Authority {
     first: boolean;
   }): Promise<{ authority: number; sealed: Uint8Array }> {
     const { ledger, member, work, now } = this.#options;
-    const share = this.#share;
-    if (share === undefined || share.shareEpoch !== ledger.shareEpoch()) {
+    const shareEpoch = ledger.shareEpoch();
+    const share = shareEpoch === null ? undefined : this.#shares.get(shareEpoch);
+    if (share === undefined) {
       throw new CodedError('authority.no_share', `${member} holds no share of the epoch in force`);
     }
     const age = now() - ledger.tipTimeMs();
@@ -117,7 +125,7 @@ export class Authority {
     const subject = ledger.subject(part.subject);
     if (subject === undefined || subject.revoked)
       throw new CodedError('subject.revoked', 'the subject was revoked');
-    if (part.generation !== subject.generation || part.shareEpoch !== share.shareEpoch) {
+    if (part.generation !== subject.generation || part.shareEpoch !== shareEpoch) {
       throw new CodedError('key.stale', 'the key is of an earlier generation: request a new key');
     }
     const { keyId, generation, leaves, first } = part;

@@ -34,6 +34,7 @@ import {
   encodeRequest,
   hasRight,
   LedgerEngine,
+  type ShareState,
   STATE,
   signTransaction,
   type TransactionDraft,
@@ -76,6 +77,7 @@ import { Scrub } from './scrub.ts';
 import { SearchService } from './search-service.ts';
 import { SegmentFiles, type SegmentFolder } from './segment-files.ts';
 import { servicesOf } from './services.ts';
+import { keysByEpoch, Shares } from './shares.ts';
 import { Staging } from './staging.ts';
 import { Subjects } from './subjects.ts';
 import { UPLOADS_TABLE, Uploads } from './uploads.ts';
@@ -147,6 +149,7 @@ export class MemberNode {
   readonly erasure: Erasure;
   readonly scrub: Scrub;
   readonly parts: Parts;
+  readonly shares: Shares;
   readonly custody: Custody;
   readonly hpke: HpkeKeyPair;
   readonly payloads: PayloadStore;
@@ -161,6 +164,7 @@ export class MemberNode {
   readonly #environments: readonly Environment[];
   readonly #stops: (() => void | Promise<void>)[] = [];
   #keys: { readonly epoch: number; readonly keys: AuthorityKeys; readonly bytes: Uint8Array } | undefined;
+  readonly #keysOf = keysByEpoch((share) => authorityKeysOf(this.options.group, share));
   #registry: { readonly bytes: Uint8Array; readonly of: unknown } | undefined;
 
   private constructor(parts: {
@@ -204,6 +208,21 @@ export class MemberNode {
       ledger,
       work: { issue: (task) => pool.run({ task: 'issue', ...task }) },
       now: options.clock,
+    });
+    this.shares = new Shares({
+      member: id,
+      ledger,
+      engine: parts.engine,
+      store: options.keystore,
+      authority: this.authority,
+      group: options.group,
+      hpke: parts.hpke,
+      random,
+      clock: options.clock,
+      keysOf: this.#keysOf,
+      commit: (type, body) => this.commitAs(this.operator, type, body),
+      event: (name, fields) => options.log.event(name, fields),
+      onError: (event, error) => this.#logError(event, error),
     });
     this.parts = new Parts({ link, authority: this.authority, members: () => this.#shareMembers() });
     this.subjects = new Subjects({
@@ -408,9 +427,7 @@ export class MemberNode {
       this.#stops.push(clearMarkWhenVoting(dir, this.consensus, log));
     }
     await this.replicas.ownIndex();
-    const epoch = this.ledger.shareEpoch();
-    const share = epoch === null ? undefined : await keystore.get(`share/${epoch}`);
-    if (share !== undefined) this.authority.useShare(share);
+    await this.shares.start();
     this.indexes = new IndexService({
       member: this.id,
       ledger: this.ledger,
@@ -563,6 +580,7 @@ export class MemberNode {
   /** Stops serving first, then taking part, then closes the stores. */
   async close(): Promise<void> {
     await this.app?.close();
+    await this.shares.stop();
     for (const stop of this.#stops) await stop();
     await this.consensus.stop();
     await this.engine.close();
@@ -579,9 +597,8 @@ export class MemberNode {
       throw new CodedError('authority.no_share', 'the authorities have not made their key yet');
     }
     if (this.#keys?.epoch === epoch) return this.#keys;
-    const { group } = this.options;
-    const keys = authorityKeysOf(group, { ...share, epoch });
-    this.#keys = { epoch, keys, bytes: encodeAuthorityKeys(group, keys) };
+    const keys = this.#keysOf(share);
+    this.#keys = { epoch, keys, bytes: encodeAuthorityKeys(this.options.group, keys) };
     return this.#keys;
   }
 
@@ -597,15 +614,12 @@ export class MemberNode {
 }
 
 /** Decodes the keys of a ShareEpoch, with the membership test and the check that they lie on one polynomial. */
-function authorityKeysOf(
-  group: Group,
-  share: { mpk: Uint8Array; commitments: readonly Uint8Array[]; threshold: number; epoch: number },
-): AuthorityKeys {
+function authorityKeysOf(group: Group, share: ShareState): AuthorityKeys {
   return authorityKeys(group, {
     E: group.decodeGT(share.mpk),
     shares: share.commitments.map((one) => group.decodeGT(one)),
     t: share.threshold,
-    shareEpoch: share.epoch,
+    shareEpoch: share.shareEpoch,
   });
 }
 

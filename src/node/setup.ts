@@ -1,49 +1,57 @@
 /**
- * What a new consortium does once: the authorities make their key. It looks at the ledger first, so that it goes on where
- * a crash ended it. Secrets are durable before they are used.
+ * What a new consortium does once: the authorities make their key. The ceremony runs on the ledger, so it goes on where
+ * a crash ended it, and members may start one after the other.
  */
-import { encodeAuthorityShare } from '../abe/index.ts';
-import { runCeremony } from '../authority/ceremony.ts';
 import { CodedError } from '../codec/errors.ts';
-import { STATE } from '../ledger/index.ts';
+import { ceremonyId, nextAttempt } from '../ledger/index.ts';
 import type { MemberNode } from './member.ts';
 
-/** Takes part in the first key ceremony, unless the ledger has a share epoch. Resolves when it is in force here. */
+/** How long each phase of the first ceremony waits for members that have joined and then say nothing. */
+const WINDOW_MS = 60_000;
+const POLL_MS = 20;
+
+/**
+ * Takes part in the first key ceremony, unless the ledger has a share epoch. Resolves when it is in force here. Throws
+ * `dkg.timeout` with the members that did not take part in time, or `dkg.failed` with those that are to blame.
+ */
 export async function ensureShare(node: MemberNode, giveUp: AbortSignal): Promise<void> {
-  if (node.ledger.shareEpoch() !== null) return;
-  const { group, keystore, link, random } = node.options;
-  const members = node.ledger.members().map((id) => {
-    const hpkeKey = node.ledger.state(STATE.member(id))?.hpkeKey;
-    if (hpkeKey === undefined) throw new CodedError('member.unknown', `the ledger has no member ${id}`);
-    return { id, hpkeKey };
-  });
-  const threshold = node.ledger.state(STATE.chain)?.threshold ?? members.length;
-  const result = await runCeremony({
-    link,
-    chainId: node.ledger.chainId,
-    members,
-    threshold,
-    hpke: node.hpke,
-    group,
-    random,
-    pause: (ms) => pause(ms, giveUp),
-  });
-  const { keys, share, transcript } = result;
-  await keystore.put(`share/${share.shareEpoch}`, encodeAuthorityShare(share));
-  await node.commitAs(node.operator, 'ShareEpoch', {
-    shareEpoch: share.shareEpoch,
-    threshold: keys.t,
-    members: members.map((member) => member.id),
-    mpk: group.encodeGT(keys.mpk.E),
-    commitments: keys.E.map((one) => group.encodeGT(one)),
-    transcript,
-  });
-  while (node.ledger.shareEpoch() === null) await pause(20, giveUp);
+  await node.shares.start();
+  let begun: string | undefined;
+  while (node.ledger.shareEpoch() === null) {
+    const view = node.shares.view();
+    if (view === null || view.phase === 'failed') {
+      if (view !== null && view.id === begun) throw failed(view.blamed);
+      await open(node);
+    } else begun = view.id;
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+    if (giveUp.aborted) throw late(node);
+  }
 }
 
-async function pause(ms: number, giveUp: AbortSignal): Promise<void> {
-  await new Promise((resolve) => setTimeout(resolve, ms));
-  if (giveUp.aborted) {
-    throw new CodedError('dkg.timeout', 'the key ceremony was given up: not all members took part in time');
+async function open(node: MemberNode): Promise<void> {
+  const ceremony = ceremonyId(node.ledger.chainId, nextAttempt(node.engine.state));
+  try {
+    await node.commitAs(node.operator, 'ShareStep', {
+      ceremony,
+      kind: 'open',
+      body: { windowMs: WINDOW_MS },
+    });
+  } catch (error) {
+    // Another member has begun it, or too few members are up to order anything yet: looked at again.
+    const family = error instanceof CodedError ? error.code.split('.', 1)[0] : '';
+    if (!['share', 'consensus', 'tx'].includes(family)) throw error;
   }
+}
+
+function failed(blamed: readonly { readonly dealer: string; readonly reason: string }[]): CodedError {
+  const names = blamed.map(({ dealer, reason }) => `${dealer} (${reason})`);
+  const why = names.length === 0 ? 'members fell silent' : names.join(', ');
+  return new CodedError('dkg.failed', `too few dealers are left: ${why}: start the ceremony again`);
+}
+
+function late(node: MemberNode): CodedError {
+  const view = node.shares.view();
+  const names = view === null ? 'a quorum of members' : view.waitsFor.join(', ');
+  const phase = view === null ? '' : ` (phase "${view.phase}")`;
+  return new CodedError('dkg.timeout', `the key ceremony was given up: it still waits for ${names}${phase}`);
 }

@@ -91,7 +91,7 @@ function fail(state: RuleContext['state'], ceremony: CeremonyState): CeremonySta
 }
 
 /** Dealers that must answer: complained about, by too few to put them out at once. */
-function accused({ dealers, dealt, complaints, threshold }: CeremonyState): readonly string[] {
+export function accusedDealers({ dealers, dealt, complaints, threshold }: CeremonyState): readonly string[] {
   return dealt.filter((dealer) => {
     const count = complaints.filter((one) => one.dealers.includes(dealers.indexOf(dealer) + 1)).length;
     return count > 0 && count < threshold;
@@ -115,7 +115,7 @@ function isComplete(ceremony: CeremonyState): boolean {
         joined,
       );
     case 'answer':
-      return hasAll(answered, accused(ceremony));
+      return hasAll(answered, accusedDealers(ceremony));
     default:
       return false;
   }
@@ -130,7 +130,7 @@ function following(ceremony: CeremonyState): CeremonyPhase {
     case 'deal':
       return dealt.length < needed ? 'failed' : 'complain';
     case 'complain':
-      return accused(ceremony).length > 0 ? 'answer' : 'confirm';
+      return accusedDealers(ceremony).length > 0 ? 'answer' : 'confirm';
     case 'answer':
       return 'confirm';
     default:
@@ -170,7 +170,7 @@ function taken(ceremony: CeremonyState, own: string, step: ShareStep): CeremonyS
     }
     case 'answer':
       during('answer');
-      return { ...ceremony, answered: once(accused(ceremony).includes(own), answered) };
+      return { ...ceremony, answered: once(accusedDealers(ceremony).includes(own), answered) };
     case 'hold':
       if (phase !== 'confirm' && phase !== 'done') refuse('share.ceremony', { phase });
       return { ...ceremony, held: once(members.includes(own), held) };

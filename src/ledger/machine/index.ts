@@ -11,6 +11,7 @@ export {
   NONCE_SWEEP_MAX,
   type TransactionOutcome,
 } from './apply.ts';
+export { accusedDealers, nextAttempt, openCeremony } from './ceremony.ts';
 export {
   couldSearch,
   type DecidedEntry,

@@ -1,0 +1,172 @@
+/**
+ * A member's shares in its node: wakes the holder after each block that concerns it, and while it waits for a time to
+ * come; shows operators where a ceremony stands.
+ */
+import type { AuthorityKeys } from '../abe/index.ts';
+import type { Blamed } from '../authority/ceremony.ts';
+import { type HolderOptions, ShareHolder } from '../authority/holder.ts';
+import type { ShareLedger } from '../authority/ports.ts';
+import { waitsFor } from '../authority/progress.ts';
+import { equalBytes, toHex } from '../codec/bytes.ts';
+import { CodedError } from '../codec/errors.ts';
+import { type LedgerEngine, PAGE_MAX, type ShareState, STATE } from '../ledger/index.ts';
+import type { NodeLedger } from './ledger.ts';
+
+/** How often a holder that waits for a time looks again. */
+const POLL_MS = 250;
+
+/** Where the latest ceremony stands. */
+export interface CeremonyView {
+  readonly id: string;
+  readonly shareEpoch: number;
+  readonly phase: string;
+  readonly members: readonly string[];
+  readonly dealers: readonly string[];
+  /** Members for whom the phase waits, until `waitsUntilMs` in block time; then anybody may end it without them. */
+  readonly waitsFor: readonly string[];
+  readonly waitsUntilMs: number;
+  /** Dealers that are out, as far as this node has seen. */
+  readonly blamed: readonly Blamed[];
+}
+
+export interface SharesOptions extends Omit<HolderOptions, 'ledger' | 'onBlamed'> {
+  readonly ledger: NodeLedger;
+  readonly engine: LedgerEngine;
+  readonly onError: (event: string, error: unknown) => void;
+}
+
+export class Shares {
+  readonly #options: SharesOptions;
+  readonly #reads: ShareLedger;
+  readonly #holder: ShareHolder;
+  readonly #blamed: Blamed[] = [];
+  #seen = '';
+  #isPending = true;
+  #turn: Promise<void> = Promise.resolve();
+  #isQueued = false;
+  #stops: (() => void)[] = [];
+
+  constructor(options: SharesOptions) {
+    const { ledger, engine, event } = options;
+    this.#options = options;
+    this.#reads = shareLedgerOf(ledger, engine);
+    this.#holder = new ShareHolder({
+      ...options,
+      ledger: this.#reads,
+      onBlamed: (blamed) => {
+        this.#blamed.push(blamed);
+        event('share.blamed', { ...blamed });
+      },
+    });
+  }
+
+  /** Begins to follow the ledger, and does what there is to do first. Once. */
+  async start(): Promise<void> {
+    if (this.#stops.length > 0) return;
+    const wake = (): void => this.#wake();
+    const timer = setInterval(wake, POLL_MS);
+    timer.unref();
+    this.#stops = [this.#options.engine.subscribe(wake), () => clearInterval(timer)];
+    this.#wake();
+    await this.#turn;
+  }
+
+  async stop(): Promise<void> {
+    for (const stop of this.#stops) stop();
+    await this.#turn;
+  }
+
+  /** The latest ceremony, or null before the first. */
+  view(): CeremonyView | null {
+    const ceremony = this.#reads.ceremony();
+    if (ceremony === undefined) return null;
+    const { shareEpoch, phase, members, dealers, since, windowMs } = ceremony;
+    return {
+      id: toHex(ceremony.id),
+      shareEpoch,
+      phase,
+      members,
+      dealers,
+      waitsFor: waitsFor(ceremony, (member) => this.#reads.confirmed(shareEpoch, member)),
+      waitsUntilMs: since + windowMs,
+      blamed: this.#blamed,
+    };
+  }
+
+  #wake(): void {
+    const ceremony = this.#reads.ceremony();
+    const state =
+      ceremony === undefined
+        ? ''
+        : `${ceremony.attempt}/${ceremony.phase}/${toHex(ceremony.transcript)}/${ceremony.held.length}`;
+    const seen = `${this.#reads.shareEpoch()}/${state}`;
+    if (this.#isQueued || (!this.#isPending && seen === this.#seen)) return;
+    this.#isQueued = true;
+    this.#turn = this.#turn.then(async () => {
+      this.#isQueued = false;
+      this.#seen = seen;
+      try {
+        this.#isPending = await this.#holder.advance();
+      } catch (error) {
+        this.#isPending = true;
+        // Another member was faster, or the block's clock is behind this one: looked at again in a moment.
+        const isRace = error instanceof CodedError && error.code.startsWith('share.');
+        if (!isRace) this.#options.onError('share.failed', error);
+      }
+    });
+  }
+}
+
+function shareLedgerOf(ledger: NodeLedger, engine: LedgerEngine): ShareLedger {
+  return {
+    chainId: ledger.chainId,
+    ceremony: () => ledger.state(STATE.ceremony),
+    shareEpoch: () => ledger.shareEpoch(),
+    share: (epoch) => ledger.state(STATE.share(epoch)),
+    confirmed: (epoch, member) =>
+      ledger.state(STATE.shareConfirmation(epoch, member)) !== undefined ||
+      ledger.state(STATE.share(epoch))?.confirmations.includes(member) === true,
+    hpkeKeyOf: (member) => ledger.state(STATE.member(member))?.hpkeKey,
+    steps: (ceremony, after) => [...stepsOf(ledger, engine, ceremony, after)],
+    tipTimeMs: () => ledger.tipTimeMs(),
+    cosignedTimeMs: () => engine.checkpoint()?.checkpoint.time ?? 0,
+  };
+}
+
+function* stepsOf(
+  ledger: NodeLedger,
+  engine: LedgerEngine,
+  ceremony: Uint8Array,
+  after: number,
+): Generator<ReturnType<ShareLedger['steps']>[number]> {
+  let cursor: string | undefined = after < 0 ? undefined : String(after);
+  do {
+    const page = engine.entries(
+      { kind: 'ShareStep' },
+      { limit: PAGE_MAX, ascending: true, ...(cursor === undefined ? {} : { cursor }) },
+    );
+    for (const { index, leaf, transaction } of page.entries) {
+      if (transaction?.type !== 'ShareStep') continue;
+      const step = transaction.bodies[leaf.item];
+      const member = ledger.state(STATE.subject(toHex(transaction.subject)))?.member;
+      const { phase } = leaf.result as { phase: ReturnType<ShareLedger['steps']>[number]['phase'] };
+      if (member !== undefined && equalBytes(step.ceremony, ceremony)) yield { index, member, step, phase };
+    }
+    cursor = page.cursor;
+  } while (cursor !== undefined);
+}
+
+/** Keys of share epochs, decoded and checked once each; the last few are kept. */
+export function keysByEpoch(
+  decode: (share: ShareState) => AuthorityKeys,
+): (share: ShareState) => AuthorityKeys {
+  const kept = new Map<number, AuthorityKeys>();
+  return (share) => {
+    const known = kept.get(share.shareEpoch);
+    if (known !== undefined) return known;
+    const keys = decode(share);
+    if (kept.size > 2) kept.clear();
+    kept.set(share.shareEpoch, keys);
+    return keys;
+  };
+}
