@@ -45,7 +45,10 @@ export const SUITES: readonly Suite[] = [
     about:
       'Key generation, encryption and decryption under an AND of n attributes, with chosen-ciphertext security on both sides. ' +
       "Beside it, in the same run: the same scheme over the pure JavaScript backend, and CIRCL's tkn20 in Go.",
-    parts: [{ module: 'abe', run: 'runAbeBench', options: common }],
+    parts: [
+      { module: 'abe', run: 'runAbeBench', options: common },
+      { module: 'abe-floor', run: 'runAbeFloorBench', options: common },
+    ],
   },
   {
     name: 'constant-time',

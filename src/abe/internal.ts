@@ -17,6 +17,7 @@ export {
   deriveKek,
   deriveRandomness,
   maskWithH1,
+  unwrapDataKey,
   wrapDataKey,
 } from './scheme/kem.ts';
 export { decapsulate } from './scheme/open.ts';

@@ -14,6 +14,7 @@ import (
 	"sort"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/cloudflare/circl/abe/cpabe/tkn20"
@@ -26,6 +27,7 @@ type row struct {
 	Backend string  `json:"backend"`
 	P50     float64 `json:"p50_ms"`
 	P95     float64 `json:"p95_ms"`
+	CPU     float64 `json:"cpu_ms"`
 	Runs    int     `json:"runs"`
 	Bytes   int     `json:"bytes"`
 }
@@ -38,18 +40,27 @@ func must[T any](value T, err error) T {
 	return value
 }
 
+// cpu is the processor time of this process so far, all threads, in milliseconds.
+func cpu() float64 {
+	var used syscall.Rusage
+	must(0, syscall.Getrusage(syscall.RUSAGE_SELF, &used))
+	return float64(used.Utime.Nano()+used.Stime.Nano()) / 1e6
+}
+
 // measure repeats f until the budget is spent, at least five times after one warm-up, and returns one row.
 func measure(op string, n int, budget time.Duration, f func() int) row {
 	bytes := f()
 	var times []float64
+	before := cpu()
 	for begin := time.Now(); len(times) < 5 || time.Since(begin) < budget; {
 		start := time.Now()
 		f()
 		times = append(times, float64(time.Since(start).Nanoseconds())/1e6)
 	}
+	used := (cpu() - before) / float64(len(times))
 	sort.Float64s(times)
 	at := func(q float64) float64 { return times[int(q*float64(len(times)-1))] }
-	return row{"abe", op, n, "circl", at(0.5), at(0.95), len(times), bytes}
+	return row{"abe", op, n, "circl", at(0.5), at(0.95), used, len(times), bytes}
 }
 
 func main() {
