@@ -5,7 +5,7 @@
 import { checkPolicy, parsePolicy, type Registry } from '../abe/index.ts';
 import type { CommittedEntry, EntryFilter, LedgerReads } from '../api/ports.ts';
 import type { AuthorityLedger, GrantView, KeyView } from '../authority/ports.ts';
-import { toHex } from '../codec/bytes.ts';
+import { equalBytes, toHex } from '../codec/bytes.ts';
 import { CodedError } from '../codec/errors.ts';
 import {
   type EntryId,
@@ -348,7 +348,15 @@ export class NodeLedger implements LedgerReads, AuthorityLedger {
   }
 
   block(height: number): { header: Uint8Array; qc: Uint8Array; batch: readonly Uint8Array[] } | undefined {
-    return height < 1 ? undefined : this.#engine.block(height);
+    const block = height < 1 ? undefined : this.#engine.block(height);
+    if (block === undefined) return undefined;
+    // The header names its batch; its own hash is known from the time when the block was applied.
+    const isWhole =
+      toHex(PBFT_LITE.headerHash(block.header)) === block.headerHash &&
+      equalBytes(PBFT_LITE.batchHash(block.batch), PBFT_LITE.readHeader(block.header).batchHash);
+    if (!isWhole)
+      throw new CodedError('ledger.damaged', `the stored block ${height} is damaged; restore the node`);
+    return block;
   }
 
   tile(path: string): { bytes: Uint8Array; full: boolean } | undefined {

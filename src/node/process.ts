@@ -17,6 +17,7 @@ import { SECRETS, secretOf } from './identity.ts';
 import { type Address, tlsLinks } from './link/tls.ts';
 import { MemberNode, type NodeLog } from './member.ts';
 import { PayloadsSchema } from './payloads.ts';
+import { catchUp } from './rejoin.ts';
 import { ensureShare } from './setup.ts';
 import { WorkPool } from './work/pool.ts';
 
@@ -153,6 +154,8 @@ export async function startMember(config: NodeConfig, log: NodeLog): Promise<Run
   try {
     await ensureAdmin(node, config);
     log.event('node.link', { port: linkPort });
+    // A ledger without a share may only be one that is behind: a node that lost its stores begins no ceremony of its own.
+    if (node.ledger.shareEpoch() === null) await catchUp(node.ledger, links.link);
     if (node.ledger.shareEpoch() === null) log.event('node.ceremony', { waitsForMs: CEREMONY_MS_MAX });
     await ensureShare(node, AbortSignal.timeout(CEREMONY_MS_MAX));
     log.event('node.share', { shareEpoch: node.ledger.shareEpoch() });

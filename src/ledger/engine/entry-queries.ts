@@ -68,13 +68,21 @@ export class EntryQueries {
     return index < size ? index : undefined;
   }
 
+  /** Throws `ledger.damaged` when the stored bytes are not those that were committed. */
   at(index: number): CommittedEntry | undefined {
-    const bytes = this.#store.get(ENTRY_TABLE, u64be(index));
+    const bytes = this.#leafAt(index);
     if (bytes === undefined) return undefined;
     const leaf = decodeLeaf(bytes);
     const transaction = index === 0 ? undefined : this.#transactionOf(leaf, index);
     const type = transaction?.type ?? 'Genesis';
     return { id: toHex(entryId(bytes)), index, bytes, leaf, type, transaction };
+  }
+
+  /** The leaf whose id was committed for this place. A disk that changed a bit of it is told, not believed. */
+  #leafAt(index: number): Uint8Array | undefined {
+    const bytes = this.#store.get(ENTRY_TABLE, u64be(index));
+    if (bytes === undefined || this.indexOf(entryId(bytes), index + 1) === index) return bytes;
+    throw new CodedError('ledger.damaged', `the stored entry ${index} is damaged; restore the node`);
   }
 
   /** First place and number of the entries of a transaction, if all are below `size`. */
@@ -92,7 +100,7 @@ export class EntryQueries {
   /** Later items of a list carry the transaction's id only; its bytes stand in the first. */
   #transactionOf(leaf: Leaf, index: number): Transaction {
     if (leaf.item === 0) return decodeTransaction(leaf.tx);
-    const bytes = this.#store.get(ENTRY_TABLE, u64be(index - leaf.item));
+    const bytes = this.#leafAt(index - leaf.item);
     if (bytes === undefined) {
       throw new CodedError('ledger.damaged', `entry ${index - leaf.item} is missing; restore the node`);
     }
