@@ -9,10 +9,13 @@ import { fromBase64url, toHex } from '../../src/codec/bytes.ts';
 import { CodedError } from '../../src/codec/errors.ts';
 import { sha256 } from '../../src/codec/hash.ts';
 import {
+  type Checkpoint,
   decodeLine,
+  decodeReceipt,
   type LedgerAnchor,
   type LedgerReport,
   leafHash,
+  verifyInclusion,
   verifyReceipt,
 } from '../../src/ledger/verify/index.ts';
 import type { Acknowledged } from './load.ts';
@@ -36,9 +39,10 @@ export async function lostAt(
 ): Promise<string[]> {
   const lost: string[] = [];
   const open = acknowledged.values();
+  const vouched: Vouched = new Map();
   const reader = async (): Promise<void> => {
     for (const { entryId } of open) {
-      const reason = await whyLost(member, entryId, anchor);
+      const reason = await whyLost(member, entryId, anchor, vouched);
       if (reason !== undefined) lost.push(`${entryId} at ${member.name}: ${reason}`);
     }
   };
@@ -46,7 +50,15 @@ export async function lostAt(
   return lost;
 }
 
-async function whyLost(member: Member, entryId: string, anchor: LedgerAnchor): Promise<string | undefined> {
+/** Checkpoints whose cosignatures were verified, with what they vouch for: most receipts of a quiet chain share one. */
+type Vouched = Map<string, Checkpoint>;
+
+async function whyLost(
+  member: Member,
+  entryId: string,
+  anchor: LedgerAnchor,
+  vouched: Vouched,
+): Promise<string | undefined> {
   try {
     for (let i = 0; i < RECEIPT_TRIES; i++) {
       const { entry, receipt } = await member.gateway.json<EntryAnswer>(
@@ -55,14 +67,31 @@ async function whyLost(member: Member, entryId: string, anchor: LedgerAnchor): P
       );
       if (entry.entryId !== entryId) return `another entry was answered: ${entry.entryId}`;
       if (receipt === null) continue;
-      const verdict = verifyReceipt(fromBase64url(receipt), anchor);
-      if (!verdict.ok) return `its receipt does not verify: ${verdict.code}`;
-      return verdict.entryId === entryId ? undefined : `the receipt is for ${verdict.entryId}`;
+      return receiptProblem(fromBase64url(receipt), entryId, anchor, vouched);
     }
     return 'no quorum cosigned it';
   } catch (error) {
     return error instanceof CodedError ? error.code : String(error);
   }
+}
+
+function receiptProblem(
+  bytes: Uint8Array,
+  wanted: string,
+  anchor: LedgerAnchor,
+  vouched: Vouched,
+): string | undefined {
+  const receipt = decodeReceipt(bytes);
+  const known = vouched.get(receipt.checkpoint);
+  const hash = leafHash(receipt.entry);
+  if (known === undefined) {
+    const verdict = verifyReceipt(receipt, anchor);
+    if (!verdict.ok) return `its receipt does not verify: ${verdict.code}`;
+    vouched.set(receipt.checkpoint, verdict.checkpoint);
+  } else if (!verifyInclusion(hash, receipt.index, known.size, receipt.proof, known.root)) {
+    return 'its receipt does not verify: receipt.not_included';
+  }
+  return toHex(hash) === wanted ? undefined : `the receipt is for ${toHex(hash)}`;
 }
 
 export interface StoreReport {

@@ -55,8 +55,6 @@ export interface LedgerSummary {
 const TOGETHER_MS_MAX = 60_000;
 /** A write that tells that a member commits again is tried for so long. */
 const AGAIN_MS_MAX = 60_000;
-/** Stores are verified whole after so many rounds, and at the end. */
-const VERIFY_EVERY = 9;
 const SETTLING = 1_500;
 
 /** Runs the rounds; a violation ends nothing, so that one run tells all it finds. */
@@ -78,8 +76,8 @@ export async function ledgerRounds(options: LedgerRoundsOptions): Promise<Ledger
       const [kind] = rotation.splice(0, 1);
       const done = await run.round(round, kind, new Random(random.u32()));
       log(JSON.stringify(done));
-      if (round % VERIFY_EVERY === 0 || round === options.rounds) log(JSON.stringify(await run.verify()));
     }
+    await run.verify();
     return run.summary();
   } finally {
     await consortium.stop();

@@ -7,6 +7,8 @@ import type { Member } from './member.ts';
 const CLIENTS_EACH = 2;
 /** A write that hangs is given up after this long; it may still be committed, so it counts as nothing. */
 const WRITE_MS_MAX = 6_000;
+/** Between two writes of a client: a load that leaves room for what is tested. */
+const THINK_MS = 120;
 /** After a refusal a client waits this long. */
 const PAUSE_MS = 60;
 /** One write of so many is a sealed record; the others enrol subjects. */
@@ -97,6 +99,7 @@ export class Load {
     while (!this.#stopped) {
       try {
         await this.write(member);
+        await delay(THINK_MS);
       } catch (error) {
         const code = error instanceof CodedError ? error.code : String(error);
         const key = `${member.name} ${code}`;
