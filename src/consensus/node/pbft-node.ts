@@ -120,7 +120,7 @@ export class PbftNode {
   readonly #serving = new Set<PeerId>();
   /** Header hashes of the open height's proposals that are in the WAL. */
   readonly #logged = new Set<string>();
-  readonly #refused = new Map<PeerId, { second: number; count: number }>();
+  readonly #refused = new Map<string, { second: number; count: number }>();
   readonly #id: PeerId;
   #replica: Replica | undefined;
   #router: Router | undefined;
@@ -128,6 +128,8 @@ export class PbftNode {
   #stopped = false;
   #failure: ConsensusError | undefined;
   #timer: NodeJS.Timeout | undefined;
+  /** When `#timer` fires. */
+  #wakeAt = Number.POSITIVE_INFINITY;
   #flushing = false;
   #appended = 0;
   /** Settles when the last applied block that the WAL does not hold is on the application's disk. */
@@ -181,6 +183,7 @@ export class PbftNode {
       now: this.#options.now,
       serve: (to, from, count) => this.#serve(to, from, count),
       onRequest: (from, request) => this.#onRequest(from, request),
+      onPreview: (from, request) => this.#onRequest(from, request, false),
       onCosignature: (from, height, bytes) => application.onCosignature(from, height, bytes),
     });
     await transport.start({
@@ -230,7 +233,9 @@ export class PbftNode {
     const admission = replica.admission(admitted);
     if (admission !== 'added' && admission !== 'known') throw dropError(admission);
     const result = this.#submissions.wait(admitted.id);
+    const isBusy = replica.accepted !== undefined;
     this.#feed({ t: 'request', request: admitted });
+    if (isBusy) this.#preview(replica, request);
     return result;
   }
 
@@ -314,11 +319,17 @@ export class PbftNode {
     this.#arm(replica);
   }
 
+  /** A timer that fires too early costs a tick and arms itself again; most deadlines move on before they come. */
   #arm(replica: Replica): void {
+    const deadline = replica.nextDeadline();
+    if (this.#stopped || deadline >= this.#wakeAt) return;
     clearTimeout(this.#timer);
-    if (this.#stopped) return;
-    const wait = Math.max(1, Math.ceil(replica.nextDeadline() - this.#options.now()));
-    this.#timer = setTimeout(() => this.#feed(), wait);
+    this.#wakeAt = deadline;
+    const wait = Math.max(1, Math.ceil(deadline - this.#options.now()));
+    this.#timer = setTimeout(() => {
+      this.#wakeAt = Number.POSITIVE_INFINITY;
+      this.#feed();
+    }, wait);
   }
 
   #perform(effect: Effect, replica: Replica): void {
@@ -426,6 +437,19 @@ export class PbftNode {
     else this.#run(durable, truncate);
   }
 
+  /**
+   * While a block is being agreed on, requests for the next one are shown to all: each member then checks signatures
+   * while it would wait for votes, and not when the proposal comes. Members of one process check each signature once
+   * for all of them and have nothing to gain.
+   */
+  #preview(replica: Replica, request: Uint8Array): void {
+    if (this.#options.verificationCache !== undefined) return;
+    const { ids } = replica.chain.validators;
+    const leader = ids[replica.leader];
+    const bytes = encodeMessage({ type: 'preview', request });
+    for (const id of ids) if (id !== this.#id && id !== leader) this.#options.transport.send(id, bytes);
+  }
+
   #send(to: PeerId | 'all', message: Message): void {
     const bytes = encodeMessage(message);
     if (to === 'all') this.#options.transport.broadcast(bytes);
@@ -503,19 +527,23 @@ export class PbftNode {
   }
 
   /** A peer that sends what is refused is not listened to for the rest of the second: refusing costs a signature. */
-  #onRequest(from: PeerId, bytes: Uint8Array): void {
+  #onRequest(from: PeerId, bytes: Uint8Array, isOrdered = true): void {
     const known = this.#executor.known(bytes);
     if (known !== undefined) {
-      this.#feed({ t: 'request', request: known });
+      if (isOrdered) this.#feed({ t: 'request', request: known });
       return;
     }
     const second = Math.floor(this.#options.now() / 1000);
-    const before = this.#refused.get(from);
+    // Counted apart: a preview that comes after its block is refused, and no fault of the sender.
+    const counter = isOrdered ? from : `preview ${from}`;
+    const before = this.#refused.get(counter);
     const refused = before?.second === second ? before : { second, count: 0 };
-    this.#refused.set(from, refused);
+    this.#refused.set(counter, refused);
     if (refused.count >= REFUSED_PER_SECOND_MAX) return;
     this.#executor.admit(bytes.slice()).then(
-      (request: PooledRequest) => this.#feed({ t: 'request', request }),
+      (request: PooledRequest) => {
+        if (isOrdered) this.#feed({ t: 'request', request });
+      },
       () => {
         refused.count += 1;
       },

@@ -28,6 +28,8 @@ export interface RouterPort {
   serve(to: PeerId, from: number, count: number): void;
   /** A request came from a peer, not yet checked. */
   onRequest(from: PeerId, request: Uint8Array): void;
+  /** A request that will be proposed came from a peer, not yet checked. A driver may check it ahead, or not. */
+  onPreview?(from: PeerId, request: Uint8Array): void;
   onCosignature(from: PeerId, height: number, cosignature: Uint8Array): void;
 }
 
@@ -53,6 +55,9 @@ export class Router {
     switch (message.type) {
       case 'request':
         this.#port.onRequest(from, message.request);
+        return;
+      case 'preview':
+        this.#port.onPreview?.(from, message.request);
         return;
       case 'status':
       case 'blocks':

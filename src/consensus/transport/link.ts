@@ -77,6 +77,9 @@ interface Connection {
   readonly socket: TLSSocket;
   readonly asked: Map<number, Asked>;
   answering: number;
+  /** Frames of this turn of the event loop: they leave in one write, so in one TLS record and one system call. */
+  waiting: Buffer[];
+  waitingBytes: number;
 }
 
 export class MemberLink {
@@ -108,7 +111,8 @@ export class MemberLink {
     return {
       send: (to, body) => this.#write(to, { channel, kind: 'message', id: 0, body }),
       broadcast: (body) => {
-        for (const to of this.#connections.keys()) this.#write(to, { channel, kind: 'message', id: 0, body });
+        const bytes = encodeFrame({ channel, kind: 'message', id: 0, body });
+        for (const connection of this.#connections.values()) this.#queue(connection, bytes);
       },
       request: (to, body, timeoutMs) => this.#request(to, channel, body, timeoutMs),
       connected: () => [...this.#connections.keys()],
@@ -228,7 +232,14 @@ export class MemberLink {
 
   /** A new connection of a peer takes the place of its old one. */
   #open(peer: PeerId, socket: TLSSocket): void {
-    const connection: Connection = { peer, socket, asked: new Map(), answering: 0 };
+    const connection: Connection = {
+      peer,
+      socket,
+      asked: new Map(),
+      answering: 0,
+      waiting: [],
+      waitingBytes: 0,
+    };
     const before = this.#connections.get(peer);
     this.#connections.set(peer, connection);
     before?.socket.destroy();
@@ -320,10 +331,24 @@ export class MemberLink {
   }
 
   #writeTo(connection: Connection, frame: Frame): boolean {
-    const { socket } = connection;
-    if (socket.destroyed || socket.writableLength + frame.body.length > SEND_BUFFER_MAX) return false;
-    socket.write(encodeFrame(frame));
+    return this.#queue(connection, encodeFrame(frame));
+  }
+
+  #queue(connection: Connection, bytes: Buffer): boolean {
+    const { socket, waiting, waitingBytes } = connection;
+    if (socket.destroyed || socket.writableLength + waitingBytes + bytes.length > SEND_BUFFER_MAX)
+      return false;
+    if (waiting.length === 0) process.nextTick(() => this.#flush(connection));
+    waiting.push(bytes);
+    connection.waitingBytes += bytes.length;
     return true;
+  }
+
+  #flush(connection: Connection): void {
+    const { socket, waiting } = connection;
+    connection.waiting = [];
+    connection.waitingBytes = 0;
+    if (!socket.destroyed) socket.write(waiting.length === 1 ? waiting[0] : Buffer.concat(waiting));
   }
 
   #request(to: PeerId, channel: number, body: Uint8Array, timeoutMs: number): Promise<Uint8Array> {

@@ -47,6 +47,9 @@ export function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
   return a.length === b.length && asBuffer(a).equals(asBuffer(b));
 }
 
+/** From this length on a buffer is not cut from the pool that Node shares among small ones. */
+const OWN_BUFFER_BYTES = 4096;
+
 /** Appends fields to a growing array. */
 export class Writer {
   #buffer: Buffer;
@@ -113,8 +116,11 @@ export class Writer {
     return this.u32(bytes.length).fixed(bytes);
   }
 
-  /** A copy of what was written. */
+  /** What was written; the writer is done with. Copied only when most of the buffer would be held for nothing. */
   finish(): Uint8Array {
+    const { buffer, byteOffset } = this.#buffer;
+    const isTight = this.#length >= OWN_BUFFER_BYTES && 2 * this.#length >= this.#buffer.length;
+    if (isTight) return new Uint8Array(buffer, byteOffset, this.#length);
     return new Uint8Array(this.#buffer.subarray(0, this.#length));
   }
 }

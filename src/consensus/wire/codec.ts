@@ -48,6 +48,7 @@ const TYPE = {
   cosign: 11,
   hello: 12,
   welcome: 13,
+  preview: 14,
 } as const;
 
 const VOTE_BYTES = 2 + SIGNATURE_BYTES;
@@ -322,9 +323,15 @@ function readVoteProof(reader: Reader): VoteProof | undefined {
   return { kind, ...readPosition(reader), digest: reader.hash(), signature: reader.fixed(SIGNATURE_BYTES) };
 }
 
+/** Room for a message without growing: what is long in it, and the rest of one with small certificates. */
+function capacityOf(message: Message): number {
+  if ('proposal' in message) return 2048 + message.proposal.batchBytes.length;
+  return 'request' in message ? 16 + message.request.length : 256;
+}
+
 /** The bytes of `message`, type byte first. */
 export function encodeMessage(message: Message): Uint8Array {
-  const writer = new Writer(256).u8(TYPE[message.type]);
+  const writer = new Writer(capacityOf(message)).u8(TYPE[message.type]);
   switch (message.type) {
     case 'prepare':
     case 'commit':
@@ -347,6 +354,7 @@ export function encodeMessage(message: Message): Uint8Array {
       for (const change of message.viewChanges) writeViewChange(writer, change);
       break;
     case 'request':
+    case 'preview':
       writer.bytes(message.request);
       break;
     case 'status':
@@ -433,7 +441,10 @@ function readMessage(reader: Reader): Message {
       return { type: 'new-view', ...position, digest: proposal.hash, signature, proposal, viewChanges };
     }
     case TYPE.request:
-      return { type: 'request', request: reader.bytes(REQUEST_BYTES_MAX) };
+    case TYPE.preview: {
+      const request = reader.bytes(REQUEST_BYTES_MAX);
+      return { type: type === TYPE.request ? 'request' : 'preview', request };
+    }
     case TYPE.status:
       return { type: 'status', height: reader.u64(), view: readView(reader), clock: reader.u64() };
     case TYPE.fetch:

@@ -104,6 +104,12 @@ export interface RequestMessage {
   readonly request: Uint8Array;
 }
 
+/** A request that is on its way to the leader, so that the receiver can check it before it is proposed. */
+export interface Preview {
+  readonly type: 'preview';
+  readonly request: Uint8Array;
+}
+
 /** Unsigned hint: what the sender has applied and which view it is in. Proves nothing. */
 export interface Status {
   readonly type: 'status';
@@ -193,6 +199,7 @@ export type Message =
   | ViewChange
   | NewView
   | RequestMessage
+  | Preview
   | Status
   | Fetch
   | Blocks

@@ -89,6 +89,7 @@ export const messages: { readonly [T in Message['type']]: Extract<Message, { typ
   fetch: { type: 'fetch', from: 3, count: 4, hash: ZERO_HASH },
   blocks: { type: 'blocks', blocks: [{ proposal, qc }] },
   proposal: { type: 'proposal', proposal },
+  preview: { type: 'preview', request: text('request') },
   cosign: { type: 'cosign', height: 7, bytes: text('cosignature') },
   hello: signers[2].hello({ epoch: 0, sender: 2, boot: 5, nonce }),
   welcome: signers[3].welcome({
