@@ -191,15 +191,7 @@ export class IndexService {
 
   /** Rebuilds segments that still list erased or superseded records, until none does. */
   async purge(): Promise<void> {
-    const { ledger, member } = this.#options;
-    await this.#serially(async () => {
-      const dead = ledger.deadNumbers(member);
-      while (
-        await this.#publish(await this.#indexer.maybeMerge(dead, ledger.tip().timeMs, { purge: true }))
-      ) {
-        if (this.#closed) return;
-      }
-    });
+    await this.#serially(() => this.#merge({ purge: true }));
   }
 
   /** Nothing but segments of the current epochs afterwards. */
@@ -283,9 +275,9 @@ export class IndexService {
   }
 
   /** Merges while something is due. A companion that is lost stops merging, not indexing. */
-  async #merge(): Promise<void> {
+  async #merge(options: { readonly purge?: boolean } = {}): Promise<void> {
     const { ledger, member, onError } = this.#options;
-    const next = () => this.#indexer.maybeMerge(ledger.deadNumbers(member), ledger.tip().timeMs);
+    const next = () => this.#indexer.maybeMerge(ledger.deadNumbers(member), ledger.tip().timeMs, options);
     try {
       while (await this.#publish(await next())) if (this.#closed) return;
     } catch (error) {

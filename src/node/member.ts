@@ -76,6 +76,7 @@ import { Replication, STORED_TABLE } from './replication.ts';
 import { Scrub } from './scrub.ts';
 import { SearchService } from './search-service.ts';
 import { SegmentFiles, type SegmentFolder } from './segment-files.ts';
+import { SEGMENTS_TABLE, SegmentObjects, segmentCids } from './segment-objects.ts';
 import { servicesOf } from './services.ts';
 import { keysByEpoch, Shares } from './shares.ts';
 import { Staging } from './staging.ts';
@@ -85,7 +86,7 @@ import type { WorkPool } from './work/pool.ts';
 import type { Parameters } from './work/tasks.ts';
 
 /** Tables of a node's own environment, beside the ledger's. */
-const NODE_TABLES = ['accounts', 'identifiers', 'manifests', STORED_TABLE, UPLOADS_TABLE];
+const NODE_TABLES = ['accounts', 'identifiers', 'manifests', STORED_TABLE, UPLOADS_TABLE, SEGMENTS_TABLE];
 const LEDGER_TABLES = [
   'entry',
   'entry-id',
@@ -162,6 +163,8 @@ export class MemberNode {
   backups: BackupSchedule | undefined;
   app: FastifyInstance | undefined;
   readonly #environments: readonly Environment[];
+  readonly #store: Environment;
+  readonly #gate = new WriteGate();
   readonly #stops: (() => void | Promise<void>)[] = [];
   #keys: { readonly epoch: number; readonly keys: AuthorityKeys; readonly bytes: Uint8Array } | undefined;
   readonly #keysOf = keysByEpoch((share) => authorityKeysOf(this.options.group, share));
@@ -201,6 +204,7 @@ export class MemberNode {
     this.companions = parts.companions;
     this.options = options;
     this.#environments = parts.environments;
+    this.#store = store;
     const commit = (subject: SubjectId, type: string, body: unknown): Promise<readonly CommittedEntry[]> =>
       this.commitAs(subject, type, body);
     this.authority = new Authority({
@@ -262,7 +266,7 @@ export class MemberNode {
       commit,
     });
     const parameters = (): Parameters => this.parameters();
-    const gate = new WriteGate();
+    const gate = this.#gate;
     this.uploads = new Uploads({
       store,
       payloads: parts.payloads,
@@ -277,6 +281,7 @@ export class MemberNode {
       payloads: parts.payloads,
       staging: this.staging,
       uploads: this.uploads,
+      segments: () => segmentCids(store),
       gate,
       copies: this.copies,
       pool,
@@ -572,7 +577,13 @@ export class MemberNode {
   segments(custodian: MemberId): Promise<SegmentFolder> {
     const known = this.#segments.get(custodian);
     if (known !== undefined) return known;
-    const opened = SegmentFiles.open(join(this.options.dir, 'index', custodian));
+    const { payloads: choice, dir } = this.options;
+    const opened: Promise<SegmentFolder> =
+      choice?.kind === 'kubo'
+        ? Promise.resolve(
+            new SegmentObjects(custodian, { store: this.#store, payloads: this.payloads, gate: this.#gate }),
+          )
+        : SegmentFiles.open(join(dir, 'index', custodian));
     this.#segments.set(custodian, opened);
     return opened;
   }

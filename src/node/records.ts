@@ -35,6 +35,8 @@ export interface RecordsOptions {
   readonly payloads: PayloadStore;
   readonly staging: Staging;
   readonly uploads: Uploads;
+  /** CIDs of what else is kept among the payloads: index segments, where a daemon keeps them. */
+  readonly segments: () => Iterable<string>;
   /** A payload is stored before it is staged: a collection without grace runs between, never inside the two. */
   readonly gate: WriteGate;
   readonly copies: Copies;
@@ -326,11 +328,19 @@ export class Records {
         .headersOf(recordId(toHex(row.record)))
         .some((hash) => equalBytes(hash, row.headerHash));
       if (!isCommitted) orphans.push(row);
-      else if (row.cid === null) settled.push(row);
+      else if (row.cid === null || this.#isIndexed(row)) settled.push(row);
     }
     for (const { headerHash: hash } of orphans) await headers.delete(hash);
     await staging.remove([...orphans, ...settled]);
     return orphans.length;
+  }
+
+  /** Whether the index covers a committed record, or never will: then its staged keywords are of no use. */
+  #isIndexed({ record }: StagedHeader): boolean {
+    const { ledger, member } = this.#options;
+    const state = ledger.state(STATE.record(toHex(record)));
+    const covered = ledger.state(STATE.index(member))?.covered ?? 0;
+    return state === undefined || state.erased || state.indexNo === null || state.indexNo < covered;
   }
 
   /** Removes payloads that neither a live record nor anything staged names; see `PayloadStore.collect` for `graceMs`. */
@@ -346,10 +356,11 @@ export class Records {
     return this.#options.gate.alone(async () => (await payloads.collect(this.#liveCids(), 0, nowMs)).removed);
   }
 
-  /** CIDs that a live record or a staged one names. */
+  /** CIDs that a live record, a staged one, an upload or a segment names. */
   #liveCids(): Set<string> {
-    const { staging, uploads, ledger } = this.#options;
-    const live = new Set([...staging.all().flatMap(({ cid }) => cid ?? []), ...uploads.cids()]);
+    const { staging, uploads, segments, ledger } = this.#options;
+    const staged = staging.all().flatMap(({ cid }) => cid ?? []);
+    const live = new Set([...staged, ...uploads.cids(), ...segments()]);
     for (const member of ledger.members()) {
       for (const row of ledger.book.rows(member)) {
         const state = row === undefined ? undefined : ledger.state(STATE.record(row.record));

@@ -1,4 +1,5 @@
 /** Where payloads lie and who may fetch them: a Kubo daemon as a member's store, and the node's trustless gateway. */
+import { existsSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CarReader } from '@ipld/car';
@@ -6,16 +7,21 @@ import { create } from 'kubo-rpc-client';
 import { CID } from 'multiformats/cid';
 import { sha256 } from 'multiformats/hashes/sha2';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { memberId } from '../../../src/codec/ids.ts';
+import { collectIndexes } from '../../../src/node/housekeeping.ts';
 import { openPayloads } from '../../../src/node/payloads.ts';
+import { segmentName } from '../../../src/search/index.ts';
+import { rawCid } from '../../../src/storage/payload/cid.ts';
 import { type KuboDaemon, kuboBinary, startKubo } from '../../storage/kubo-daemon.ts';
 import { codeOf, collectBytes, temporaryDirectory } from '../../storage/support.ts';
 import { startTown, type Town } from '../consortium.ts';
-import { openText, putTexts } from './people.ts';
+import { eraseRecord, openText, putTexts } from './people.ts';
 
 /** Longer than one block, so that its CID names a DAG. */
 const LONG_TEXT = 'a line of a long note\n'.repeat(70_000);
 
 const binary = kuboBinary();
+const rawCidOf = (bytes: Uint8Array): string => rawCid(bytes).toString();
 
 /** Reads a CAR with the reference implementation and checks every block against its CID. */
 async function checkedCar(bytes: Uint8Array): Promise<{ roots: string[]; blocks: Map<string, Uint8Array> }> {
@@ -172,6 +178,49 @@ describe.skipIf(binary === undefined)(
         const sealed = await collectBytes(town.node('mercy').payloads.get(cid));
         expect((await town.node('st-luke').payloads.put(sealed)).cid).toBe(cid);
       }
+    });
+
+    it('keeps index segments there too: pinned, searched, read back, mended, and collected once a purge has replaced them', async () => {
+      const mercy = town.node('mercy');
+      const id = memberId('mercy');
+      const condition = (text: string): string =>
+        JSON.stringify({ resourceType: 'Condition', code: { text } });
+      const [gone] = await putTexts(town, [condition('first'), condition('second')]);
+      await town.settled();
+      const client = create({ url: daemon.url });
+      const pinned = async (): Promise<Set<string>> => {
+        const cids = new Set<string>();
+        for await (const { cid } of client.pin.ls()) cids.add(cid.toString());
+        return cids;
+      };
+      const listed = () => mercy.replicas.listed(id).map(segmentName).sort();
+      const folder = await mercy.segments(id);
+      expect((await folder.names()).sort()).toEqual(expect.arrayContaining(listed()));
+      expect(existsSync(join(mercy.options.dir, 'index', 'mercy'))).toBe(false);
+      const files = await town.node('st-luke').segments(id);
+      for (const name of listed()) {
+        const bytes = await folder.getSegment(name);
+        expect(Buffer.compare(bytes, await files.getSegment(name))).toBe(0);
+        expect(await folder.getRange(name, 3, 9)).toEqual(bytes.subarray(3, 9));
+        expect(await pinned()).toContain(rawCidOf(bytes));
+      }
+
+      // One is lost: a round of reading back fetches it from a copy.
+      const [lost] = listed();
+      await folder.deleteSegment(lost);
+      await mercy.scrub.round();
+      expect(mercy.scrub.status()).toMatchObject({ damaged: 0 });
+      expect((await folder.getSegment(lost)).length).toBeGreaterThan(0);
+
+      const before = await Promise.all(listed().map(async (name) => rawCidOf(await folder.getSegment(name))));
+      await eraseRecord(town, gone.record);
+      await mercy.erasure.idle();
+      await mercy.indexService().purge();
+      for (const now of [1, 2]) await collectIndexes({ ...mercy, indexes: mercy.indexService() }, 0, now);
+      await mercy.records.collectNow(Date.now());
+      const after = await pinned();
+      expect(before.every((cid) => after.has(cid))).toBe(false);
+      for (const name of listed()) expect(after).toContain(rawCidOf(await folder.getSegment(name)));
     });
 
     it('lets another Kubo take a record from the trustless gateway and check it', async () => {
