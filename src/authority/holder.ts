@@ -96,7 +96,7 @@ export class ShareHolder {
       await store.put(secretName(ceremony), secret);
     }
     const run = await this.#runOf(ceremony, secret);
-    await run.feed(ledger.steps(ceremony.id, -1));
+    await run.feed(ledger.steps(ceremony.id));
     this.#tell(run);
     await this.#say(ceremony, run);
     await this.#close(ceremony);
@@ -282,7 +282,7 @@ export class ShareHolder {
     const { ledger, group, keysOf } = this.#options;
     const { E } = keysOf(share);
     const proved = new Set<string>();
-    for (const { member, step } of ledger.steps(ceremony.id, -1)) {
+    for (const { member, step } of ledger.steps(ceremony.id)) {
       const at = share.members.indexOf(member);
       if (step.kind !== 'hold' || at < 0 || proved.has(member)) continue;
       if (verifyShareProof(group, ceremony.id, at + 1, E[at], step.body.proof)) proved.add(member);

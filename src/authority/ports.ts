@@ -76,8 +76,8 @@ export interface ShareLedger {
   confirmed(epoch: number, member: string): boolean;
   /** HPKE key that a member has on the ledger. */
   hpkeKeyOf(member: string): Uint8Array | undefined;
-  /** Steps of the ceremony with this id after place `after` of the log, in order. */
-  steps(ceremony: Uint8Array, after: number): readonly CommittedStep[];
+  /** Steps of the ceremony with this id, in order. */
+  steps(ceremony: Uint8Array): readonly CommittedStep[];
   /** Time of the last block. */
   tipTimeMs(): number;
   /** Time of the newest block that a quorum has cosigned. */

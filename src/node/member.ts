@@ -8,7 +8,6 @@ import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import type { FastifyInstance } from 'fastify';
 import { type AuthorityKeys, encodeAuthorityKeys, encodeRegistry, type Group } from '../abe/index.ts';
-import { authorityKeys } from '../abe/threshold/keys.ts';
 import { buildApp } from '../api/app.ts';
 import type { CommittedEntry } from '../api/ports.ts';
 import type { MemberLink } from '../authority/link.ts';
@@ -78,7 +77,7 @@ import { SearchService } from './search-service.ts';
 import { SegmentFiles, type SegmentFolder } from './segment-files.ts';
 import { SEGMENTS_TABLE, SegmentObjects, segmentCids } from './segment-objects.ts';
 import { servicesOf } from './services.ts';
-import { keysByEpoch, Shares } from './shares.ts';
+import { epochKeys, Shares } from './shares.ts';
 import { Staging } from './staging.ts';
 import { Subjects } from './subjects.ts';
 import { UPLOADS_TABLE, Uploads } from './uploads.ts';
@@ -167,7 +166,7 @@ export class MemberNode {
   readonly #gate = new WriteGate();
   readonly #stops: (() => void | Promise<void>)[] = [];
   #keys: { readonly epoch: number; readonly keys: AuthorityKeys; readonly bytes: Uint8Array } | undefined;
-  readonly #keysOf = keysByEpoch((share) => authorityKeysOf(this.options.group, share));
+  readonly #keysOf: (share: ShareState) => AuthorityKeys;
   #registry: { readonly bytes: Uint8Array; readonly of: unknown } | undefined;
 
   private constructor(parts: {
@@ -223,6 +222,7 @@ export class MemberNode {
       hpke: parts.hpke,
       random,
       clock: options.clock,
+    this.#keysOf = epochKeys(options.group);
       keysOf: this.#keysOf,
       commit: (type, body) => this.commitAs(this.operator, type, body),
       event: (name, fields) => options.log.event(name, fields),
@@ -231,7 +231,6 @@ export class MemberNode {
     this.parts = new Parts({ link, authority: this.authority, members: () => this.#shareMembers() });
     this.subjects = new Subjects({
       member: id,
-      ledger,
       accounts: parts.accounts,
       custody,
       store,

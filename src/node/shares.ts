@@ -2,18 +2,26 @@
  * A member's shares in its node: wakes the holder after each block that concerns it, and while it waits for a time to
  * come; shows operators where a ceremony stands.
  */
-import type { AuthorityKeys } from '../abe/index.ts';
-import type { Blamed } from '../authority/ceremony.ts';
+import type { AuthorityKeys, Group } from '../abe/index.ts';
+import { authorityKeys } from '../abe/threshold/keys.ts';
+import type { Blamed, CommittedStep } from '../authority/ceremony.ts';
 import { type HolderOptions, ShareHolder } from '../authority/holder.ts';
 import type { ShareLedger } from '../authority/ports.ts';
 import { waitsFor } from '../authority/progress.ts';
 import { equalBytes, toHex } from '../codec/bytes.ts';
 import { CodedError } from '../codec/errors.ts';
-import { type LedgerEngine, PAGE_MAX, type ShareState, STATE } from '../ledger/index.ts';
-import type { NodeLedger } from './ledger.ts';
+import {
+  type LedgerEngine,
+  PAGE_MAX,
+  type ShareState,
+  type ShareStepResult,
+  STATE,
+} from '../ledger/index.ts';
 
 /** How often a holder that waits for a time looks again. */
 const POLL_MS = 250;
+/** Epochs whose keys are kept: that in force, and the one before while a ceremony needs it. */
+const KEYS_KEPT = 2;
 
 /** Where the latest ceremony stands. */
 export interface CeremonyView {
@@ -30,7 +38,6 @@ export interface CeremonyView {
 }
 
 export interface SharesOptions extends Omit<HolderOptions, 'ledger' | 'onBlamed'> {
-  readonly ledger: NodeLedger;
   readonly engine: LedgerEngine;
   readonly onError: (event: string, error: unknown) => void;
 }
@@ -47,9 +54,9 @@ export class Shares {
   #stops: (() => void)[] = [];
 
   constructor(options: SharesOptions) {
-    const { ledger, engine, event } = options;
+    const { engine, event } = options;
     this.#options = options;
-    this.#reads = shareLedgerOf(ledger, engine);
+    this.#reads = shareLedgerOf(engine);
     this.#holder = new ShareHolder({
       ...options,
       ledger: this.#reads,
@@ -117,29 +124,25 @@ export class Shares {
   }
 }
 
-function shareLedgerOf(ledger: NodeLedger, engine: LedgerEngine): ShareLedger {
+/** What a holder sees of an engine. */
+export function shareLedgerOf(engine: LedgerEngine): ShareLedger {
   return {
-    chainId: ledger.chainId,
-    ceremony: () => ledger.state(STATE.ceremony),
-    shareEpoch: () => ledger.shareEpoch(),
-    share: (epoch) => ledger.state(STATE.share(epoch)),
+    chainId: engine.chainId,
+    ceremony: () => engine.get(STATE.ceremony),
+    shareEpoch: () => engine.get(STATE.chain)?.shareEpoch ?? null,
+    share: (epoch) => engine.get(STATE.share(epoch)),
     confirmed: (epoch, member) =>
-      ledger.state(STATE.shareConfirmation(epoch, member)) !== undefined ||
-      ledger.state(STATE.share(epoch))?.confirmations.includes(member) === true,
-    hpkeKeyOf: (member) => ledger.state(STATE.member(member))?.hpkeKey,
-    steps: (ceremony, after) => [...stepsOf(ledger, engine, ceremony, after)],
-    tipTimeMs: () => ledger.tipTimeMs(),
+      engine.get(STATE.shareConfirmation(epoch, member)) !== undefined ||
+      engine.get(STATE.share(epoch))?.confirmations.includes(member) === true,
+    hpkeKeyOf: (member) => engine.get(STATE.member(member))?.hpkeKey,
+    steps: (ceremony) => [...stepsOf(engine, ceremony)],
+    tipTimeMs: () => engine.head.time,
     cosignedTimeMs: () => engine.checkpoint()?.checkpoint.time ?? 0,
   };
 }
 
-function* stepsOf(
-  ledger: NodeLedger,
-  engine: LedgerEngine,
-  ceremony: Uint8Array,
-  after: number,
-): Generator<ReturnType<ShareLedger['steps']>[number]> {
-  let cursor: string | undefined = after < 0 ? undefined : String(after);
+function* stepsOf(engine: LedgerEngine, ceremony: Uint8Array): Generator<CommittedStep> {
+  let cursor: string | undefined;
   do {
     const page = engine.entries(
       { kind: 'ShareStep' },
@@ -148,24 +151,28 @@ function* stepsOf(
     for (const { index, leaf, transaction } of page.entries) {
       if (transaction?.type !== 'ShareStep') continue;
       const step = transaction.bodies[leaf.item];
-      const member = ledger.state(STATE.subject(toHex(transaction.subject)))?.member;
-      const { phase } = leaf.result as { phase: ReturnType<ShareLedger['steps']>[number]['phase'] };
+      const member = engine.get(STATE.subject(toHex(transaction.subject)))?.member;
+      // The engine executed the entry: its result is that of a ShareStep.
+      const { phase } = leaf.result as ShareStepResult;
       if (member !== undefined && equalBytes(step.ceremony, ceremony)) yield { index, member, step, phase };
     }
     cursor = page.cursor;
   } while (cursor !== undefined);
 }
 
-/** Keys of share epochs, decoded and checked once each; the last few are kept. */
-export function keysByEpoch(
-  decode: (share: ShareState) => AuthorityKeys,
-): (share: ShareState) => AuthorityKeys {
+/** Public keys of a share epoch, from its state: decoded with all checks once, the last few kept. */
+export function epochKeys(group: Group): (share: ShareState) => AuthorityKeys {
   const kept = new Map<number, AuthorityKeys>();
   return (share) => {
     const known = kept.get(share.shareEpoch);
     if (known !== undefined) return known;
-    const keys = decode(share);
-    if (kept.size > 2) kept.clear();
+    const keys = authorityKeys(group, {
+      E: group.decodeGT(share.mpk),
+      shares: share.commitments.map((one) => group.decodeGT(one)),
+      t: share.threshold,
+      shareEpoch: share.shareEpoch,
+    });
+    if (kept.size > KEYS_KEPT) kept.clear();
     kept.set(share.shareEpoch, keys);
     return keys;
   };
