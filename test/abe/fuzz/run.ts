@@ -44,6 +44,8 @@ export interface FuzzOptions {
   readonly seed: string;
   /** Cases for each target. */
   readonly cases: number;
+  /** Called before each case, so that whoever watches knows which one hangs. */
+  readonly onCase?: (target: string, index: number) => void;
 }
 
 export interface FuzzReport {
@@ -54,6 +56,10 @@ export interface FuzzReport {
   readonly findings: readonly string[];
   /** Milliseconds of the slowest case. */
   readonly slowestMs: number;
+  /** Resident memory after each target over that after the first, bytes. */
+  readonly growth: readonly number[];
+  /** Milliseconds spent on each target. */
+  readonly targetMs: Readonly<Record<string, number>>;
 }
 
 /** Draws below 2^32 from a seed. */
@@ -245,18 +251,22 @@ function targets(group: Group): Target[] {
 }
 
 /** Runs `cases` cases for each target. The same seed gives the same cases. */
-export function fuzzAbe({ group, seed, cases }: FuzzOptions): FuzzReport {
+export function fuzzAbe({ group, seed, cases, onCase = () => {} }: FuzzOptions): FuzzReport {
   const codes: Record<string, number> = {};
   const findings: string[] = [];
   let slowestMs = 0;
   let count = 0;
   const all = targets(group);
+  const resident: number[] = [];
+  const targetMs: Record<string, number> = {};
   for (const { name, valid, feed } of all) {
+    const from = performance.now();
     const roll = dice(`${seed}/${name}`);
     for (let i = 0; i < cases; i++) {
       const base = valid[roll(valid.length)];
       const donors = all[roll(all.length)].valid;
       const bytes = i === 0 ? base : mutate(base, donors[roll(donors.length)], roll);
+      onCase(name, i);
       const begin = performance.now();
       try {
         const finding = feed(bytes);
@@ -269,6 +279,10 @@ export function fuzzAbe({ group, seed, cases }: FuzzOptions): FuzzReport {
       slowestMs = Math.max(slowestMs, performance.now() - begin);
       count++;
     }
+    targetMs[name] = performance.now() - from;
+    globalThis.gc?.();
+    resident.push(process.memoryUsage().rss);
   }
-  return { cases: count, codes, findings, slowestMs };
+  const growth = resident.map((bytes) => bytes - resident[0]);
+  return { cases: count, codes, findings, slowestMs, growth, targetMs };
 }
