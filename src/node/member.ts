@@ -623,16 +623,6 @@ export class MemberNode {
   }
 }
 
-/** Decodes the keys of a ShareEpoch, with the membership test and the check that they lie on one polynomial. */
-function authorityKeysOf(group: Group, share: ShareState): AuthorityKeys {
-  return authorityKeys(group, {
-    E: group.decodeGT(share.mpk),
-    shares: share.commitments.map((one) => group.decodeGT(one)),
-    t: share.threshold,
-    shareEpoch: share.shareEpoch,
-  });
-}
-
 /** Id of the genesis entry: the name by which consensus messages know the chain. */
 function genesisEntryOf(engine: LedgerEngine): Uint8Array {
   return fromHex(engine.entryAt(0)?.id ?? '', 32);
