@@ -66,6 +66,9 @@ export type Break =
   | "s' shared by headers"
   | 'AND gives its secret to one child'
   | 'g2^v published'
+  | 'H(b)^v published'
+  | 'H(b)^r_i published'
+  | 'a client names the point that is raised'
   | 'g1^alpha_i published'
   | 'g2^alpha_i published'
   | 'g1^r_i published'
@@ -181,6 +184,10 @@ export function knowledgeOf(world: World, planted?: Break): Knowledge {
     if (!seen.has(blinded)) g1.push(add(shares[part.epoch](part.authority), multiply(b, r)));
     if (!seen.has(name)) g2.push(r);
     if (planted === 'g1^r_i published' && !seen.has(name)) g1.push(r);
+    if (planted === 'H(b)^r_i published' && !seen.has(name)) g1.push(multiply(b, r));
+    // The authority cannot tell what it raises, so any leaf will do.
+    if (planted === 'a client names the point that is raised' && !seen.has(name))
+      g1.push(...[...relevant].map((leaf) => multiply(x(leaf), r)));
     seen.add(name).add(blinded);
     for (const leaf of leavesOfPart(world.registry, part)) {
       if (relevant.has(leaf) && !seen.has(`${name}#${leaf}`)) g1.push(multiply(x(leaf), r));
@@ -195,6 +202,8 @@ export function knowledgeOf(world: World, planted?: Break): Knowledge {
     };
     g2.push(column(0));
     for (let rho = 1; rho <= policy.tau; rho++) g2.push(repeat(rho));
+    if (planted === 'H(b)^v published')
+      for (let c = 1; c < policy.columns; c++) g1.push(multiply(b, column(c)));
     if (planted === 'g2^v published') for (let c = 1; c < policy.columns; c++) g2.push(column(c));
     for (const { leafHex, entries, rho } of policy.rows) {
       const lambda = add(...entries.map((entry) => scale(column(entry.column), entry.value)));
