@@ -37,6 +37,6 @@ export function gcmOpen(key: Uint8Array, nonce: Uint8Array, aad: Uint8Array, sea
 /** AES-256-CTR key stream XOR `data`; `iv` 16 bytes. For keys that are used once. */
 export function ctrXor(key: Uint8Array, iv: Uint8Array, data: Uint8Array): Uint8Array {
   if (nodeCrypto === undefined) return nobleCtr(key, iv).encrypt(data);
-  const cipher = nodeCrypto.createCipheriv('aes-256-ctr', key, iv);
-  return new Uint8Array(cipher.update(data));
+  const { buffer, byteOffset, length } = nodeCrypto.createCipheriv('aes-256-ctr', key, iv).update(data);
+  return new Uint8Array(buffer, byteOffset, length);
 }

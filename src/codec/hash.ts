@@ -10,6 +10,8 @@ const plain = (buffer: Uint8Array): Uint8Array =>
 
 function nodeDigest(name: 'sha256' | 'sha512', parts: readonly Uint8Array[]): Uint8Array | undefined {
   if (nodeCrypto === undefined) return undefined;
+  // In one call, where a tree's node costs a third less than over an object, which has to be collected too.
+  if (parts.length === 1) return plain(nodeCrypto.hash(name, parts[0], 'buffer'));
   const hash = nodeCrypto.createHash(name);
   for (const part of parts) hash.update(part);
   return plain(hash.digest());

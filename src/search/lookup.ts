@@ -40,7 +40,7 @@ export interface SegmentLists {
 interface OpenTerm {
   readonly at: number;
   readonly planned: PlannedKeyword;
-  readonly u: number;
+  readonly secret: KeywordSecret;
   readonly keys: ListKeys;
 }
 
@@ -63,7 +63,7 @@ export async function lookupLists(input: LookupInput): Promise<SegmentLists[]> {
   const decoys = decoyChooser(input);
   const pages = await Promise.all(
     open.map(({ meta, reader, terms }) => {
-      const positions = terms.map(({ u }) => u);
+      const positions = terms.map(({ secret }) => secret.u);
       if (!reader.isWhole) positions.push(...decoys(meta, terms));
       return reader.leaves(
         positions.map((u) => bucketOf(u, meta.bits)),
@@ -71,16 +71,24 @@ export async function lookupLists(input: LookupInput): Promise<SegmentLists[]> {
       );
     }),
   );
-  const contents = open.map(({ meta, terms }, i) =>
-    terms.map(({ u, keys }) => readPage(meta, leafOf(pages[i], bucketOf(u, meta.bits)), keys)),
+  const contents = open.map(({ meta, reader, terms }, i) =>
+    terms.map(
+      ({ secret, keys }) =>
+        reader.guardOf(secret)?.content ??
+        readPage(meta, leafOf(pages[i], bucketOf(secret.u, meta.bits)), keys),
+    ),
   );
   const slots = await Promise.all(
     open.map(({ meta, reader, terms }, i) => reader.leaves(slotLeaves(meta, terms, contents[i]), input.cost)),
   );
-  return open.map(({ meta, terms }, i) => {
+  return open.map(({ meta, reader, terms }, i) => {
     const lists: (ReadList | null)[] = input.keywords.map(() => null);
-    terms.forEach(({ at, keys }, j) => {
-      lists[at] = readContent(meta, contents[i][j], slots[i], keys);
+    terms.forEach(({ at, planned, secret, keys }, j) => {
+      const known = reader.guardOf(secret);
+      const content = contents[i][j];
+      const list = known === undefined ? readContent(meta, content, slots[i], keys) : known.list;
+      if (planned.isSentinel && known === undefined) reader.keepGuard(secret, { content, list });
+      lists[at] = list;
     });
     checkSentinels(meta, input.keywords, terms, lists);
     return { meta, lists };
@@ -88,11 +96,10 @@ export async function lookupLists(input: LookupInput): Promise<SegmentLists[]> {
 }
 
 function openSegment(input: LookupInput, meta: SegmentMeta): OpenSegment {
-  const epochs = new Map(meta.epochs.map(({ field, epoch }) => [field, epoch]));
   const reader = input.readerOf(meta);
   const terms: OpenTerm[] = [];
   input.keywords.forEach((planned, at) => {
-    const epoch = epochs.get(planned.field);
+    const epoch = reader.epochOf(planned.field);
     // A field that the segment does not name was not indexed when it was built: none of its records has it.
     if (epoch === undefined) return;
     const secret = input.secretOf(planned.bytes, planned.field, epoch);
@@ -103,7 +110,7 @@ function openSegment(input: LookupInput, meta: SegmentMeta): OpenSegment {
         { details: { field: planned.field, epoch, custodian: input.manifest.custodian } },
       );
     }
-    terms.push({ at, planned, u: secret.u, keys: reader.keysOf(secret) });
+    terms.push({ at, planned, secret, keys: reader.keysOf(secret) });
   });
   return { meta, reader, terms };
 }
@@ -120,14 +127,16 @@ function decoyChooser(input: LookupInput): Decoys {
   const chosen = new Map<string, readonly number[]>();
   const digests = input.keywords.map(({ bytes }) => toHex(sha256(bytes)));
   return (meta, terms) => {
-    const names = terms.map(({ at }) => digests[at]).sort();
     const fields = new Set(terms.map(({ planned }) => planned.field));
     const epochs = meta.epochs.filter(({ field }) => fields.has(field)).map(({ epoch }) => epoch);
+    const key = `${terms.map(({ at }) => at).join()} ${epochs.join()}`;
+    const known = chosen.get(key);
+    if (known !== undefined) return known;
+    const names = terms.map(({ at }) => digests[at]).sort();
     const scope = encodeCbor([input.manifest.custodian, names, epochs]);
-    const key = toHex(scope);
-    const known = chosen.get(key) ?? decoyPositions(input.clientKey, sha256(scope), terms.length);
-    chosen.set(key, known);
-    return known;
+    const positions = decoyPositions(input.clientKey, sha256(scope), terms.length);
+    chosen.set(key, positions);
+    return positions;
   };
 }
 

@@ -7,10 +7,12 @@
 import { CodedError } from '../codec/errors.ts';
 import { searchError } from './errors.ts';
 import { type KeywordSecret, type ListKeys, listKeys } from './keys.ts';
+import type { ReadList } from './list.ts';
 import { segmentName } from './manifest.ts';
 import { leafHash } from './merkle.ts';
 import { WHOLE_FETCH_BYTES } from './parameters.ts';
 import { type LeafProof, pathProof, treeProof } from './proof.ts';
+import type { CellContent } from './read.ts';
 import { leafRange, type SegmentMeta, segmentShape, verifySegmentFile } from './segment.ts';
 
 /** Bytes [offset, offset + length) of a file. */
@@ -42,6 +44,12 @@ export interface FetchCount {
   proofBytes: number;
 }
 
+/** A sentinel's place and list: the same for ever under the segment's root, and part of every query on its field. */
+export interface Guard {
+  readonly content: CellContent;
+  readonly list: ReadList | null;
+}
+
 /** Verified access to one segment. Keep it as long as the manifest lists the segment. */
 export class SegmentReader {
   readonly meta: SegmentMeta;
@@ -49,11 +57,14 @@ export class SegmentReader {
   readonly #whole: boolean;
   readonly #proof: LeafProof;
   readonly #keys = new WeakMap<KeywordSecret, ListKeys>();
+  readonly #guards = new WeakMap<KeywordSecret, Guard>();
+  readonly #epochs: ReadonlyMap<string, number>;
   #file: Promise<Uint8Array> | undefined;
 
   constructor(meta: SegmentMeta, sources: readonly SegmentSource[], policy: FetchPolicy = 'pages') {
     this.meta = meta;
     this.#sources = sources;
+    this.#epochs = new Map(meta.epochs.map(({ field, epoch }) => [field, epoch]));
     this.#proof = policy === 'pages-and-tree' ? treeProof(meta) : pathProof(meta);
     this.#whole = policy === 'whole' || segmentShape(meta).fileBytes <= WHOLE_FETCH_BYTES;
   }
@@ -61,6 +72,20 @@ export class SegmentReader {
   /** Whether this segment is fetched whole, so that its pages and slots show no request. */
   get isWhole(): boolean {
     return this.#whole;
+  }
+
+  /** The key epoch of a field here; undefined for one that was not indexed when the segment was built. */
+  epochOf(field: string): number | undefined {
+    return this.#epochs.get(field);
+  }
+
+  /** The sentinel of `secret`, once it was read from a verified page and kept. */
+  guardOf(secret: KeywordSecret): Guard | undefined {
+    return this.#guards.get(secret);
+  }
+
+  keepGuard(secret: KeywordSecret, guard: Guard): void {
+    this.#guards.set(secret, guard);
   }
 
   /** What opens the list of `secret` here; kept as long as the caller keeps the secret. */
