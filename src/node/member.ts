@@ -212,9 +212,9 @@ export class MemberNode {
       work: { issue: (task) => pool.run({ task: 'issue', ...task }) },
       now: options.clock,
     });
+    this.#keysOf = epochKeys(options.group);
     this.shares = new Shares({
       member: id,
-      ledger,
       engine: parts.engine,
       store: options.keystore,
       authority: this.authority,
@@ -222,7 +222,6 @@ export class MemberNode {
       hpke: parts.hpke,
       random,
       clock: options.clock,
-    this.#keysOf = epochKeys(options.group);
       keysOf: this.#keysOf,
       commit: (type, body) => this.commitAs(this.operator, type, body),
       event: (name, fields) => options.log.event(name, fields),
@@ -231,6 +230,7 @@ export class MemberNode {
     this.parts = new Parts({ link, authority: this.authority, members: () => this.#shareMembers() });
     this.subjects = new Subjects({
       member: id,
+      ledger,
       accounts: parts.accounts,
       custody,
       store,
