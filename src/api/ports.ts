@@ -204,6 +204,16 @@ export interface Services {
       from: number,
       count: number,
     ): readonly { record: string; patient: string | null; dead: boolean }[];
+    /** The opening of a Search entry that this gateway wrote for the session's subject. */
+    opening(
+      by: Session,
+      id: EntryId,
+    ): Promise<{
+      readonly receipt: Uint8Array;
+      readonly tx: Uint8Array;
+      readonly elements: readonly Uint8Array[];
+      readonly opened: readonly ({ readonly input: Uint8Array; readonly blind: Uint8Array } | null)[];
+    }>;
     /** Opens a new key epoch of fields of this member's own index (all by default), for one of its operators. */
     openEpochs(
       by: Session,

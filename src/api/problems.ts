@@ -122,6 +122,8 @@ const CODES: Readonly<Record<string, readonly [status: number, title: string]>> 
   'search.segment_root': [502, 'An index answer does not verify'],
   'search.segment_unavailable': [503, 'The search cannot be answered now'],
   'search.epoch_over': [503, 'The search epoch has ended'],
+  'search.opening_unknown': [404, 'Nothing opens this search here'],
+  'search.opening_wrong': [400, 'The opening is not of this search'],
   'search.numbers_unproven': [502, 'Record numbers are not as the ledger has them'],
   'search.unverified': [502, 'An index answer does not verify'],
   'search.field_unproven': [502, 'A search field is not as the ledger has it'],

@@ -8,6 +8,7 @@ import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { Device, type DeviceFile, Hippocrypt } from '../client/index.ts';
 import { CodedError } from '../codec/errors.ts';
+import { FileJournal } from './search-journal.ts';
 
 export interface Profile {
   readonly v: 1;
@@ -50,7 +51,7 @@ export async function connectProfile(): Promise<Hippocrypt> {
   const client = await Hippocrypt.connect({
     url,
     chainId,
-    ...(device === null ? {} : { device: await readDevice(device) }),
+    ...(device === null ? {} : { device: await readDevice(device), journal: new FileJournal(profilePath()) }),
   });
   client.gateway.useToken(token);
   return client;

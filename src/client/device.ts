@@ -5,6 +5,7 @@
 
 import { fromBase64url, fromHex, toBase64url, toHex } from '../codec/bytes.ts';
 import { CodedError } from '../codec/errors.ts';
+import { hkdfSha256 } from '../codec/hash.ts';
 import { type HpkeKeyPair, hpkeKeyPair } from '../codec/hpke.ts';
 import { type SubjectId, subjectId } from '../codec/ids.ts';
 import { ed25519Signer, type Signer } from '../codec/signature.ts';
@@ -87,6 +88,11 @@ export class Device {
       signingSeed: toBase64url(this.#seeds.signing),
       hpkeSeed: toBase64url(this.#seeds.hpke),
     };
+  }
+
+  /** 32 secret bytes that searches hang on: decoys, blinding, and what is kept for audits. The same in every session. */
+  searchKey(): Uint8Array {
+    return hkdfSha256(this.#seeds.signing, new Uint8Array(), 'hippocrypt/search-client/1', 32);
   }
 
   /** Public keys and proof of possession, as POST /v1/subjects takes them. */

@@ -7,6 +7,7 @@
  */
 import { CodedError } from '../codec/errors.ts';
 import type { LedgerAnchor } from '../ledger/verify/index.ts';
+import { MemoryJournal, type SearchJournal } from '../search/index.ts';
 import { Anchors } from './anchors.ts';
 import { Consents } from './consents.ts';
 import { Context } from './context.ts';
@@ -18,12 +19,14 @@ import { Records } from './records.ts';
 import { Search } from './search.ts';
 
 export { CodedError } from '../codec/errors.ts';
+export { MemoryJournal, type SearchJournal } from '../search/index.ts';
 export { Anchors } from './anchors.ts';
 export { type ConsentInfo, Consents } from './consents.ts';
 export { Context, type MemberInfo, platformRandom } from './context.ts';
 export { Device, type DeviceFile } from './device.ts';
 export { type Call, Gateway, type GatewayOptions } from './http.ts';
 export { type KeyReport, Keys, type Me, type PartsJson } from './keys.ts';
+export type { OpenedSearch, OpeningFile } from './openings.ts';
 export { Proven } from './proven.ts';
 export {
   type AccessReport,
@@ -53,6 +56,8 @@ export interface ConnectOptions {
   readonly backend?: 'mcl' | 'noble';
   readonly fetch?: typeof fetch;
   readonly random?: (length: number) => Uint8Array;
+  /** What is kept, sealed, to open this device's Search entries for an auditor; default: only as long as the program runs. */
+  readonly journal?: SearchJournal;
 }
 
 export class Hippocrypt {
@@ -79,7 +84,13 @@ export class Hippocrypt {
     this.keys = new Keys(this.context);
     this.proven = new Proven(this.context, this.anchors);
     this.records = new Records(this.context, this.keys, this.proven);
-    this.search = new Search(this.context, this.records, this.proven);
+    this.search = new Search(
+      this.context,
+      this.records,
+      this.proven,
+      this.anchors,
+      options.journal ?? new MemoryJournal(),
+    );
     this.consents = new Consents(this.context);
   }
 

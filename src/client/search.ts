@@ -3,7 +3,7 @@
  * from the own node's copy of each index, checked against the ledger before anything is believed.
  */
 import type { KeyRing } from '../abe/index.ts';
-import { equalBytes, fromBase64url, toBase64url, toHex } from '../codec/bytes.ts';
+import { equalBytes, fromBase64url, fromHex, toBase64url, toHex } from '../codec/bytes.ts';
 import { CodedError } from '../codec/errors.ts';
 import { fieldRecordId } from '../ledger/entries/index.ts';
 import {
@@ -19,13 +19,26 @@ import {
   fieldRegistry,
   hashBlinded,
   type Outcome,
+  openingOf,
+  openMemo,
   openRistretto,
+  type SearchJournal,
+  sealMemo,
 } from '../search/index.ts';
+import type { Anchors } from './anchors.ts';
 import type { Context } from './context.ts';
 import { IndexCopies } from './index-copies.ts';
+import { type OpenedSearch, type OpeningFile, openedSearch, openingToFile } from './openings.ts';
 import type { Proven } from './proven.ts';
 import type { Purpose, Records } from './records.ts';
 import type { Committed, RecordInfo } from './types.ts';
+
+/** What a query meets when the index moved on under it: another epoch, or segments that were replaced. */
+const OLD_INDEX: ReadonlySet<string> = new Set([
+  'search.epoch_over',
+  'search.epoch_stale',
+  'search.segment_unavailable',
+]);
 
 /** What a query meets when the held list of fields is older than the ledger. */
 const OLD_FIELDS: ReadonlySet<string> = new Set([
@@ -89,7 +102,9 @@ export class Search {
   readonly #context: Context;
   readonly #records: Records;
   readonly #proven: Proven;
+  readonly #anchors: Anchors;
   readonly #copies: IndexCopies;
+  readonly #journal: SearchJournal;
   readonly #clientKey: Uint8Array;
   /** Proven VOPRF keys by custodian, field and epoch. */
   readonly #publicKeys = new Map<string, Uint8Array>();
@@ -98,12 +113,14 @@ export class Search {
   #committed: Committed[] = [];
   #purpose: Purpose = 'research';
 
-  constructor(context: Context, records: Records, proven: Proven) {
+  constructor(context: Context, records: Records, proven: Proven, anchors: Anchors, journal: SearchJournal) {
     this.#context = context;
+    this.#anchors = anchors;
     this.#records = records;
     this.#proven = proven;
+    this.#journal = journal;
     this.#copies = new IndexCopies(context, proven);
-    this.#clientKey = context.random(32);
+    this.#clientKey = context.hasDevice ? context.device.searchKey() : context.random(32);
   }
 
   /** Searchable fields of each custodian. */
@@ -152,21 +169,51 @@ export class Search {
     };
   }
 
-  /** Once more with the fields of now, if the query met a field that was declared or changed meanwhile. */
+  /**
+   * The opening of a Search entry that this device made, for an auditor; with `only`, of these elements alone. Throws
+   * `search.opening_unknown` for any other entry.
+   */
+  async opening(entryId: string, only?: readonly number[]): Promise<OpeningFile> {
+    const { entry, receipt } = await this.#context.gateway.json<{
+      entry: { type: string; body: { blindedHash?: string } };
+      receipt: string | null;
+    }>('GET', `/v1/ledger/entries/${entryId}`);
+    if (receipt === null)
+      throw new CodedError('ledger.behind', 'the entry has no receipt yet: try again shortly');
+    const { blindedHash } = entry.body;
+    if (entry.type !== 'Search' || blindedHash === undefined)
+      throw new CodedError('search.opening_unknown', 'that entry is no search');
+    const hash = fromHex(blindedHash, 32);
+    const sealed = await this.#journal.get(hash);
+    if (sealed === undefined)
+      throw new CodedError('search.opening_unknown', 'nothing was kept of this search on this device');
+    const memo = openMemo(this.#clientKey, hash, sealed);
+    return openingToFile(receipt, memo.tx, openingOf(this.#clientKey, hash, memo, only));
+  }
+
+  /** What an opening proves, its receipt verified under the anchor. Throws `search.opening_wrong` and the receipt's codes. */
+  async verifyOpening(file: OpeningFile): Promise<OpenedSearch> {
+    if (typeof file?.receipt !== 'string' || typeof file.tx !== 'string')
+      throw new CodedError('search.opening_wrong', 'expected an opening with receipt and transaction');
+    const verdict = await this.#anchors.receipt(file.receipt);
+    if (!verdict.ok) throw new CodedError(verdict.code, verdict.message);
+    return openedSearch(verdict.entryId, verdict.leaf, file);
+  }
+
+  /**
+   * Once more, and whole, if the query met an index that moved on meanwhile, or a field that was declared or changed. Never
+   * a part of a query: that would tell its terms apart.
+   */
   async #run(query: FederatedQuery): Promise<FederatedResult> {
     const [search] = await Promise.all([this.#session(), this.#copies.refresh(query.custodians)]);
-    let failure: CodedError | undefined;
-    const found = await search.query(query).catch((error: unknown) => {
-      if (!(error instanceof CodedError)) throw error;
-      failure = error;
-      return undefined;
-    });
-    const codes = found === undefined ? [failure?.code] : found.missing.map(({ code }) => code);
-    const mayBeOld = codes.some((code) => code !== undefined && OLD_FIELDS.has(code));
-    const renewed = mayBeOld && (await this.#hasNewFields()) ? await this.#session() : undefined;
-    if (renewed !== undefined) return renewed.query(query);
-    if (found === undefined) throw failure;
-    return found;
+    const first = await attempt(() => search.query(query));
+    if (!first.codes.some((code) => OLD_FIELDS.has(code) || OLD_INDEX.has(code))) return first.result();
+    await this.#copies.refresh(query.custodians);
+    if (first.codes.some((code) => OLD_FIELDS.has(code))) {
+      if (!(await this.#hasNewFields())) return first.result();
+      return (await this.#session()).query(query);
+    }
+    return search.query(query);
   }
 
   /** Field keys and keyword secrets are held as long as the declared fields stay what they are. */
@@ -213,10 +260,10 @@ export class Search {
     const facts = (await this.#proven.states(keys)) as (FieldFacts | null)[];
     wanted.forEach((name, i) => {
       const fact = facts[i];
-      const row = this.#fields.find(
-        ({ custodian, field }) => custodian === name.custodian && field === name.field,
-      );
-      if (fact === null || row === undefined || !equalBytes(fact.spec, fromBase64url(row.spec))) return;
+      // The declaration that the query was planned by, whoever it was told of.
+      const planned = this.#fields.findLast(({ field }) => field === name.field);
+      if (fact === null || planned === undefined || !equalBytes(fact.spec, fromBase64url(planned.spec)))
+        return;
       // Until the segments of a new epoch are there, the manifest names the one before.
       const key = [fact, fact.before].find((one) => one?.epoch === name.epoch)?.publicKey;
       if (key !== undefined) this.#publicKeys.set(nameOf(name), key);
@@ -257,6 +304,13 @@ export class Search {
     return outcomes;
   }
 
+  /** Kept before it is asked: whatever the ledger holds can be opened. */
+  async #note({ elements, salt, keywords }: EvaluationRequest, tx: Uint8Array): Promise<void> {
+    const hash = hashBlinded(elements);
+    const sealed = sealMemo(this.#clientKey, hash, { salt, keywords, tx }, this.#context.random);
+    await this.#journal.put(hash, sealed);
+  }
+
   async #evaluateList(requests: readonly EvaluationRequest[]): Promise<readonly Outcome<Evaluation>[]> {
     const { gateway } = this.#context;
     const isProven = this.#provePublicKeys(requests);
@@ -272,6 +326,7 @@ export class Search {
         purpose: this.#purpose,
       })),
     );
+    await Promise.all(requests.map((request) => this.#note(request, fromBase64url(signed.tx))));
     const { answers } = await gateway.json<{
       answers: {
         committed: Committed;
@@ -297,6 +352,24 @@ export class Search {
       }
       return { value: { elements: evaluated.map(fromBase64url), proof: fromBase64url(proof) } };
     });
+  }
+}
+
+/** What came of a query: the codes of who is missing or of its failure, and the result or the failure itself. */
+async function attempt(
+  run: () => Promise<FederatedResult>,
+): Promise<{ readonly codes: readonly string[]; result(): FederatedResult }> {
+  try {
+    const found = await run();
+    return { codes: found.missing.map(({ code }) => code), result: () => found };
+  } catch (error) {
+    if (!(error instanceof CodedError)) throw error;
+    return {
+      codes: [error.code],
+      result: () => {
+        throw error;
+      },
+    };
   }
 }
 

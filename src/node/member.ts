@@ -16,7 +16,7 @@ import { fromHex, toHex } from '../codec/bytes.ts';
 import { CodedError } from '../codec/errors.ts';
 import { hkdfSha256 } from '../codec/hash.ts';
 import { type HpkeKeyPair, hpkeKeyPair } from '../codec/hpke.ts';
-import { type MemberId, memberId, type SubjectId } from '../codec/ids.ts';
+import { type EntryId, type MemberId, memberId, type SubjectId } from '../codec/ids.ts';
 import { ed25519Signer } from '../codec/signature.ts';
 import {
   checkEvidence,
@@ -73,6 +73,7 @@ import { catchUp, clearMarkWhenVoting, serveTip } from './rejoin.ts';
 import { Replicas } from './replicas.ts';
 import { Replication, STORED_TABLE } from './replication.ts';
 import { Scrub } from './scrub.ts';
+import { SEARCHES_TABLE, StoredJournal } from './search-journal.ts';
 import { SearchService } from './search-service.ts';
 import { SegmentFiles, type SegmentFolder } from './segment-files.ts';
 import { SEGMENTS_TABLE, SegmentObjects, segmentCids } from './segment-objects.ts';
@@ -85,7 +86,15 @@ import type { WorkPool } from './work/pool.ts';
 import type { Parameters } from './work/tasks.ts';
 
 /** Tables of a node's own environment, beside the ledger's. */
-const NODE_TABLES = ['accounts', 'identifiers', 'manifests', STORED_TABLE, UPLOADS_TABLE, SEGMENTS_TABLE];
+const NODE_TABLES = [
+  'accounts',
+  'identifiers',
+  'manifests',
+  SEARCHES_TABLE,
+  STORED_TABLE,
+  UPLOADS_TABLE,
+  SEGMENTS_TABLE,
+];
 const LEDGER_TABLES = [
   'entry',
   'entry-id',
@@ -345,6 +354,9 @@ export class MemberNode {
       parameters,
       commit,
       random,
+      journal: new StoredJournal(store),
+      clientSecret: hkdfSha256(local, new Uint8Array(), 'hippocrypt/searches/1', 32),
+      transactionOf: (entry) => transactionOf(parts.engine, entry),
     });
   }
 
@@ -621,6 +633,12 @@ export class MemberNode {
   #logError(event: string, error: unknown): void {
     this.options.log.event(event, { error: describe(error) });
   }
+}
+
+/** The signed bytes of the transaction whose list holds an entry. */
+function transactionOf(engine: LedgerEngine, id: EntryId): Uint8Array | undefined {
+  const leaf = engine.entry(id)?.leaf;
+  return leaf === undefined ? undefined : engine.entryAt(leaf.index - leaf.item)?.leaf.tx;
 }
 
 /** Id of the genesis entry: the name by which consensus messages know the chain. */

@@ -4,7 +4,8 @@ import type { CommittedEntry, Session } from '../api/ports.ts';
 import type { MemberLink } from '../authority/link.ts';
 import { fromHex, toHex } from '../codec/bytes.ts';
 import { CodedError } from '../codec/errors.ts';
-import { type MemberId, memberId, recordId } from '../codec/ids.ts';
+import { hkdfSha256 } from '../codec/hash.ts';
+import { type EntryId, type MemberId, memberId, recordId } from '../codec/ids.ts';
 import { fieldRecordId, type Purpose, STATE } from '../ledger/index.ts';
 import {
   type CustodianIndex,
@@ -18,9 +19,14 @@ import {
   fieldRegistry,
   hashBlinded,
   type Outcome,
+  openingOf,
+  openMemo,
   openRistretto,
+  type SearchJournal,
+  type SearchOpening,
   SegmentReader,
   type SegmentSource,
+  sealMemo,
 } from '../search/index.ts';
 import type { Agent } from './agent.ts';
 import type { Copies } from './copies.ts';
@@ -34,6 +40,7 @@ import type { Parameters } from './work/tasks.ts';
 const EVALUATE_TIMEOUT_MS = 10_000;
 /** How long a reader waits for this node's copy of an index to reach the ledger. */
 const MANIFEST_WAIT_MS = 5_000;
+const RECEIPT_WAIT_MS = 1_000;
 
 export interface SearchServiceOptions {
   readonly member: MemberId;
@@ -52,10 +59,22 @@ export interface SearchServiceOptions {
     body: unknown,
   ) => Promise<readonly CommittedEntry[]>;
   readonly random: (length: number) => Uint8Array;
+  /** What is kept to open the searches of custodial subjects for an auditor. */
+  readonly journal: SearchJournal;
+  /** 32 secret bytes of this gateway; each custodial subject's client key comes from them. */
+  readonly clientSecret: Uint8Array;
+  /** The signed bytes of the transaction whose list holds an entry. */
+  readonly transactionOf: (id: EntryId) => Uint8Array | undefined;
 }
 
 interface SearchBody {
   readonly custodian: string;
+}
+
+/** An opening with what it takes to verify it offline. */
+export interface OpenedEntry extends SearchOpening {
+  readonly receipt: Uint8Array;
+  readonly tx: Uint8Array;
 }
 
 export class SearchService {
@@ -141,10 +160,11 @@ export class SearchService {
   ): Promise<Record<string, unknown>> {
     const { ledger, random } = this.#options;
     const custodians = options.custodians ?? ledger.members();
+    const committed: { entryId: EntryId }[] = [];
     const search = new FederatedSearch(
-      this.#ports(by, options.purpose as Purpose),
+      this.#ports(by, options.purpose as Purpose, committed),
       await this.#fieldRegistry(),
-      random(32),
+      this.#clientKey(by),
       random,
       await openRistretto(),
     );
@@ -162,7 +182,39 @@ export class SearchService {
       lag: found.lag,
       missing: found.missing,
       evaluated: found.evaluated,
+      committed,
     };
+  }
+
+  /** The opening of a Search entry that this gateway wrote for the session's subject. Throws `search.opening_unknown`. */
+  async opening(by: Session, id: EntryId): Promise<OpenedEntry> {
+    const { journal, ledger, transactionOf } = this.#options;
+    const entry = ledger.entry(id);
+    const tx = transactionOf(id);
+    const hash = (entry?.body as Partial<{ blindedHash: Uint8Array }> | undefined)?.blindedHash;
+    const sealed =
+      entry?.type === 'Search' && entry.subject === by.subject && hash !== undefined
+        ? await journal.get(hash)
+        : undefined;
+    if (sealed === undefined || hash === undefined || tx === undefined)
+      throw new CodedError('search.opening_unknown', 'this gateway made no such search for you');
+    const key = this.#clientKey(by);
+    const receipt = await ledger.receipt(id, RECEIPT_WAIT_MS);
+    if (receipt === null)
+      throw new CodedError('ledger.behind', 'no quorum has cosigned the entry yet: try again shortly');
+    return { receipt, tx, ...openingOf(key, hash, openMemo(key, hash, sealed)) };
+  }
+
+  #clientKey({ subject }: Session): Uint8Array {
+    return hkdfSha256(this.#options.clientSecret, fromHex(subject), 'hippocrypt/gateway-search/1', 32);
+  }
+
+  /** Kept before it is asked: whatever the ledger holds can be opened. */
+  async #note(by: Session, { elements, salt, keywords }: EvaluationRequest): Promise<void> {
+    const { journal, random } = this.#options;
+    const hash = hashBlinded(elements);
+    const memo = { salt, keywords, tx: new Uint8Array() };
+    await journal.put(hash, sealMemo(this.#clientKey(by), hash, memo, random));
   }
 
   async #fieldRegistry(): Promise<FieldRegistry> {
@@ -176,7 +228,7 @@ export class SearchService {
     return fieldRegistry([...specs.values()]);
   }
 
-  #ports(by: Session, purpose: Purpose): FederationPorts {
+  #ports(by: Session, purpose: Purpose, committed: { entryId: EntryId }[]): FederationPorts {
     const { ledger, commit } = this.#options;
     return {
       index: (custodian) => this.#index(memberId(custodian)),
@@ -190,7 +242,9 @@ export class SearchService {
         // One signed list holds 64 entries.
         for (let i = 0; i < requests.length; i += 64) {
           const batch = requests.slice(i, i + 64);
+          await Promise.all(batch.map((request) => this.#note(by, request)));
           const entries = await commit(by.subject, 'Search', searchBodies(batch, purpose));
+          committed.push(...entries.map(({ entryId }) => ({ entryId })));
           const answers = await this.evaluate(
             entries,
             batch.map((request) => request.elements),

@@ -87,6 +87,7 @@ export function servicesOf(node: MemberNode): Services {
       manifest: (custodian) => search.manifest(custodian),
       numbers: (custodian, from, count) => search.numbers(custodian, from, count),
       openEpochs: async (by, fields) => {
+      opening: (by, id) => search.opening(by, id),
         const { epochs, engine, id } = node;
         const { member } = ledger.state(STATE.subject(by.subject)) ?? {};
         if (member !== id || !hasRight(engine.state, by.subject, 'operator', ledger.tipTimeMs()))

@@ -27,6 +27,8 @@ export const SEARCH_ERRORS = {
   'search.incomplete': 'no custodian could answer',
   'search.lag_exceeded': 'the index is further behind the ledger than the caller allows',
   'search.epoch_over': 'the epoch has ended and its keys are gone: search again under the newest manifest',
+  'search.opening_unknown': 'nothing was kept here that opens the search, or it was made on another device',
+  'search.opening_wrong': 'an opening does not explain the elements of its Search entry',
   'search.secret_missing': 'no keyword secret was given for a term of the plan',
   'search.keys_inconsistent':
     'the sentinel list contradicts the lists of its field: wrong keys or a bad index',

@@ -35,6 +35,8 @@ export interface EvaluationRequest extends FieldEpochName {
   readonly elements: readonly Uint8Array[];
   /** 16 public bytes that with the client key give the blinding scalars again; keep them with the entry for audits. */
   readonly salt: Uint8Array;
+  /** Encoded keywords behind the first elements, for audits: they never leave the device. */
+  readonly keywords: readonly Uint8Array[];
 }
 
 /** An answer, or why this one could not be had. */
@@ -246,12 +248,13 @@ export class FederatedSearch {
     if (batches.length === 0) return 0;
     shuffle(batches, this.#random);
     const outcomes = await this.#ports.evaluate(
-      batches.map(({ need: { custodian, field, epoch }, batch, salt }) => ({
+      batches.map(({ need: { custodian, field, epoch }, batch, salt, keywords }) => ({
         custodian,
         field,
         epoch,
         elements: batch.elements,
         salt,
+        keywords,
       })),
     );
     let evaluated = 0;

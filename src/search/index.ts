@@ -61,6 +61,18 @@ export {
 export type { Members } from './members.ts';
 export { listInFile, type MergeInput, mergeSegments, type OwnSegment } from './merge.ts';
 export {
+  checkOpening,
+  MemoryJournal,
+  type OpenedElement,
+  openingOf,
+  openMemo,
+  type SearchJournal,
+  type SearchMemo,
+  type SearchOpening,
+  type Shown,
+  sealMemo,
+} from './openings.ts';
+export {
   FAN_OUT,
   KEYWORD_BYTES_MAX,
   LEVEL0_RECORDS,

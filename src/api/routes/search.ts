@@ -4,12 +4,13 @@ import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import { fromBase64url, toBase64url } from '../../codec/bytes.ts';
 import { CodedError } from '../../codec/errors.ts';
-import { memberId } from '../../codec/ids.ts';
+import { entryId, memberId } from '../../codec/ids.ts';
 import { toJson } from '../json.ts';
 import type { Services } from '../ports.ts';
 import {
   base64url,
   Committed,
+  EntryIdText,
   MemberIdText,
   Purpose,
   problems,
@@ -27,6 +28,14 @@ const SEARCHES_MAX = 64;
 const NUMBERS_MAX = 1024;
 const DEATHS_MAX = 4096;
 const bearer = [{ bearer: [] }];
+
+const Opening = z.object({
+  v: z.literal(1),
+  receipt: z.string(),
+  tx: z.string(),
+  elements: z.array(z.string()),
+  opened: z.array(z.object({ input: z.string(), blind: z.string() }).nullable()),
+});
 
 export function searchRoutes(scope: FastifyInstance, services: Services): void {
   const app = scope.withTypeProvider<ZodTypeProvider>();
@@ -211,6 +220,34 @@ export function searchRoutes(scope: FastifyInstance, services: Services): void {
       const bytes = await services.search.segment(request.params.id, range);
       reply.code(range === undefined ? 200 : 206).header('content-type', 'application/octet-stream');
       return reply.serializer((payload) => payload as string).send(Buffer.from(bytes));
+    },
+  );
+
+  app.get(
+    '/search/openings/:id',
+    {
+      schema: {
+        summary: 'What you searched for, to be shown to an auditor',
+        description:
+          'Of a Search entry that this gateway wrote for a subject in its custody: each blinded element with its keyword and scalar, the ' +
+          'signed transaction and the receipt of the entry. `hippocrypt search-audit verify` and the SDK check it offline.',
+        tags: ['search'],
+        security: bearer,
+        params: z.object({ id: EntryIdText }),
+        response: { 200: Opening, ...problems },
+      },
+    },
+    async (request) => {
+      const found = await services.search.opening(sessionOf(request), entryId(request.params.id));
+      return {
+        v: 1 as const,
+        receipt: toBase64url(found.receipt),
+        tx: toBase64url(found.tx),
+        elements: found.elements.map(toBase64url),
+        opened: found.opened.map((one) =>
+          one === null ? null : { input: toBase64url(one.input), blind: toBase64url(one.blind) },
+        ),
+      };
     },
   );
 

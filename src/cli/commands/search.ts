@@ -1,6 +1,8 @@
 /** Private search and its fields. */
+import { readFile } from 'node:fs/promises';
 import type { Command } from 'commander';
-import type { Purpose } from '../../client/index.ts';
+import type { OpenedSearch, OpeningFile, Purpose } from '../../client/index.ts';
+import { CodedError } from '../../codec/errors.ts';
 import { wholeNumber } from '../arguments.ts';
 import { table } from '../output.ts';
 import { connectProfile } from '../profile.ts';
@@ -46,6 +48,7 @@ export function searchCommands(program: Command): void {
               },
             },
           );
+      for (const one of found.committed ?? []) output.note(`stands on the ledger: ${one.entryId}`);
       for (const one of found.missing)
         output.note(`not in the answer: ${one.custodian} (${one.code}: ${one.message})`);
       output.result(found, () =>
@@ -88,6 +91,40 @@ export function searchCommands(program: Command): void {
     },
   );
 
+  const audit = program
+    .command('search-audit')
+    .description('show an auditor what was searched for, or check what was shown');
+  runs(
+    audit
+      .command('show')
+      .description('the opening of a Search entry that you made, for an auditor')
+      .argument('<entry>', 'entry id, as the search or the ledger names it'),
+    async (output, _options, [entry]) => {
+      const client = await connectProfile();
+      const opening = client.context.hasDevice
+        ? await client.search.opening(entry)
+        : await client.gateway.json<OpeningFile>('GET', `/v1/search/openings/${entry}`);
+      output.result(opening, () => JSON.stringify(opening));
+    },
+  );
+  runs(
+    audit
+      .command('verify')
+      .description('check an opening against the ledger and say what it shows')
+      .argument('<file>', 'what "search-audit show" printed'),
+    async (output, _options, [file]) => {
+      const client = await connectProfile();
+      const text = await readFile(file, 'utf8');
+      const seen = await client.search.verifyOpening(openingOfText(text));
+      output.result(seen, () =>
+        [
+          `subject ${seen.subject} asked ${seen.custodian} for ${seen.field} (epoch ${seen.epoch}), ${new Date(seen.time).toISOString()}, purpose ${seen.purpose}, ${seen.granted ? 'granted' : 'denied'}:`,
+          ...seen.shown.map((one) => `  ${describeShown(one)}`),
+        ].join('\n'),
+      );
+    },
+  );
+
   runs(program.command('fields').description('what can be searched, by custodian'), async (output) => {
     const fields = await (await connectProfile()).search.fields();
     output.result({ fields }, () =>
@@ -97,4 +134,22 @@ export function searchCommands(program: Command): void {
       ),
     );
   });
+}
+
+function openingOfText(text: string): OpeningFile {
+  try {
+    return JSON.parse(text) as OpeningFile;
+  } catch (cause) {
+    throw new CodedError('search.opening_wrong', 'expected the JSON that "search-audit show" printed', {
+      cause,
+    });
+  }
+}
+
+function describeShown(shown: OpenedSearch['shown'][number]): string {
+  if (shown === null) return 'not opened';
+  if (shown === 'padding') return 'padding';
+  if (shown.type === 'any') return 'any value (sentinel)';
+  const system = shown.type === 'code' && shown.system !== null ? `${shown.system}|` : '';
+  return `${shown.type} ${system}${String(shown.value)}`;
 }
