@@ -29,7 +29,8 @@ export { type NodeEvent, type NodeOptions, type NodeStatus, PbftNode } from './n
 export type { Submitted } from './node/submissions.ts';
 export { VerificationCache, Verifier } from './node/verifier.ts';
 export { faultBound, quorumSize } from './quorum.ts';
-export { type SearchOptions, type SearchResult, searchExhaustively } from './sim/exhaustive.ts';
+export type { SearchOptions } from './sim/exhaustive/model.ts';
+export { type SearchResult, searchExhaustively } from './sim/exhaustive/search.ts';
 export { type RunOptions, type RunResult, runSimulation, type Violation } from './sim/run.ts';
 export { type LinkIdentity, linkIdentity, linkIdentityFromSeed } from './transport/certificate.ts';
 export { InProcessNetwork, type LinkFilter } from './transport/in-process.ts';

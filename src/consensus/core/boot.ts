@@ -36,6 +36,22 @@ export class BootGate {
     this.#weaken = weaken;
   }
 
+  /** An independent copy. */
+  copy(): BootGate {
+    const recovered = { whole: true, boot: this.boot, voteFrom: this.#voteFrom, records: [] };
+    const copy = new BootGate(recovered, this.nonce, this.#ownLast, this.#weaken);
+    for (const [sender, committed] of this.#answers) copy.#answers.set(sender, committed);
+    copy.#asking = this.#asking;
+    copy.#amnesiac = this.#amnesiac;
+    return copy;
+  }
+
+  /** What later votes depend on, as text. */
+  digest(): string {
+    const answers = [...this.#answers].map(([sender, committed]) => `${sender}:${committed}`).sort();
+    return [this.#asking, this.#amnesiac, this.#voteFrom, ...(this.#asking ? answers : [])].join(' ');
+  }
+
   /** Whether answers are still awaited. */
   get asking(): boolean {
     return this.#asking;

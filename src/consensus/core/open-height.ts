@@ -87,13 +87,18 @@ export class OpenHeight {
     return changes.length >= q ? changes.slice(0, q) : undefined;
   }
 
-  /** An independent copy; messages and proposals are immutable and shared. */
-  copy(): OpenHeight {
+  /**
+   * An independent copy that holds nothing of the others' votes and VIEW-CHANGEs, which a network may deliver again
+   * at any time; messages and proposals are immutable and shared.
+   */
+  copy(own: number): OpenHeight {
+    const change = this.viewChanges.get(own);
     return Object.assign(new OpenHeight(this.height, this.openedAt, this.first), this, {
       leading: this.leading.copy(),
-      prepares: this.prepares.copy(),
-      commits: this.commits.copy(),
-      viewChanges: new Map(this.viewChanges),
+      prepares: this.prepares.of(own),
+      commits: this.commits.of(own),
+      viewChanges: new Map(change && [[own, change]]),
+      quorumSince: undefined,
       proposals: new Map(this.proposals),
       verdicts: new Map(this.verdicts),
       examining: new Set(this.examining),
@@ -101,12 +106,8 @@ export class OpenHeight {
     });
   }
 
-  /** What later votes depend on, as text; VIEW-CHANGEs matter in views that this replica leads. */
-  digest(leads: (view: number) => boolean): string {
-    const changes = [...this.viewChanges.values()]
-      .filter((change) => leads(change.view))
-      .map((change) => `${change.sender}:${change.view}:${change.prepared?.view}:${change.prepared?.hash}`)
-      .sort();
+  /** What later votes depend on, as text. */
+  digest(): string {
     return [
       this.view,
       this.changing,
@@ -117,7 +118,6 @@ export class OpenHeight {
       this.ownPrepare?.view,
       this.ownCommit?.view,
       this.ownViewChange?.view,
-      ...changes,
     ].join(' ');
   }
 }

@@ -7,7 +7,7 @@
  * Here inputs are dispatched; the protocol is in the rooms beside this file (see state.ts).
  * Liveness needs partial synchrony; safety needs at most f faulty validators. Inputs must carry verified messages.
  */
-import { type Chain, leaderOf } from '../chain.ts';
+import type { Chain } from '../chain.ts';
 import type { PeerId } from '../validators.ts';
 import type { Hash } from '../wire/bytes.ts';
 import type { Proposal, Signed, VoteKind } from '../wire/messages.ts';
@@ -125,18 +125,17 @@ export class Replica {
   }
 
   /**
-   * A copy that goes its own way from here; for searches over all schedules. Nothing may be waiting for the disk,
-   * and pool and peers' heights start empty.
+   * A copy that goes its own way from here; for searches over all schedules. Nothing may be waiting for the disk;
+   * pool, peers' heights and others' votes of the open height start empty.
    */
   fork(): Replica {
     return new Replica(this.#r.options, this.#r.fork());
   }
 
-  /** The safety state of the open height as text: equal text, equal future votes. */
+  /** The safety state as text: equal text and equal messages from others, equal future votes. */
   digest(): string {
-    const { chain, open, index } = this.#r;
-    const leads = (view: number): boolean => leaderOf(chain, view) === index;
-    return `${chain.height} ${chain.headHash} ${open.digest(leads)}`;
+    const { chain, open, boot } = this.#r;
+    return `${chain.height} ${chain.headHash} ${open.digest()} ${boot.digest()}`;
   }
 
   #dispatch(input: Input): void {

@@ -125,16 +125,16 @@ export class ReplicaState {
   }
 
   /**
-   * A copy that goes its own way; for searches over all schedules. Nothing may be waiting for the disk, and pool and
-   * peers' heights start empty.
+   * A copy that goes its own way; for searches over all schedules. Nothing may be waiting for the disk; pool, peers'
+   * heights and others' votes start empty.
    */
   fork(): ReplicaState {
     invariant(this.#waitingForDisk.length === 0, 'a replica is forked only when everything is durable');
     const copy = new ReplicaState(this.options);
     copy.chain = this.chain;
     copy.index = this.index;
-    copy.open = this.open.copy();
-    copy.boot = this.boot;
+    copy.open = this.open.copy(this.index);
+    copy.boot = this.boot.copy();
     copy.now = this.now;
     copy.clock = this.clock;
     copy.started = this.started;

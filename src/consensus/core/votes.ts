@@ -42,6 +42,16 @@ export class VoteTable<V extends Signed = Signed> {
     return copy;
   }
 
+  /** An independent table of what `sender` voted. */
+  of(sender: number): VoteTable<V> {
+    const copy = new VoteTable<V>();
+    for (const bySender of this.#views.values()) {
+      const vote = bySender.get(sender);
+      if (vote !== undefined) copy.add(vote);
+    }
+    return copy;
+  }
+
   /** One vote of each sender for `digest`, whatever its view: no quorum, except where that guard is left out. */
   ofAnyView(digest: Hash): V[] {
     const out = new Map<number, V>();
