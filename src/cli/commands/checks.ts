@@ -55,7 +55,9 @@ export function checkCommands(program: Command): void {
 
   program
     .command('bench')
-    .description('run benchmarks: abe, constant-time, search, ledger, storage, main or all; needs the checkout')
+    .description(
+      'run benchmarks: abe, constant-time, search, ledger, storage, main or all; needs the checkout',
+    )
     .argument('[arguments...]', 'as npm run bench takes them; --help lists them')
     .helpOption(false)
     .allowUnknownOption()

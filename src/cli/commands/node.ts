@@ -12,10 +12,11 @@ import { DEMO_MEMBERS } from '../../node/consortium.ts';
 import { initMember, sealGenesis, signDraft } from '../../node/founding.ts';
 import { genesisDocument } from '../../node/genesis.ts';
 import { decodeCard, type MemberProfile } from '../../node/identity.ts';
-import { type NodeConfig, readNodeConfig, readUnlock, startMember } from '../../node/process.ts';
+import { type NodeConfig, readNodeConfig, startMember } from '../../node/process.ts';
 import { EXIT, Output } from '../output.ts';
 import { type CommonOptions, runs } from '../run.ts';
 import { DEMO_PASSWORD } from '../tour/people.ts';
+import { unlockOf } from './keystore.ts';
 
 interface InitOptions extends CommonOptions {
   readonly dir: string;
@@ -182,21 +183,6 @@ async function runNode(path: string): Promise<number> {
     output.problem(error);
     return EXIT.failed;
   }
-}
-
-async function unlockOf(
-  options: { keyFile?: string; passphraseFile?: string },
-  mayMake: boolean,
-): Promise<Awaited<ReturnType<typeof readUnlock>>> {
-  const { keyFile, passphraseFile } = options;
-  if (passphraseFile !== undefined) return readUnlock({ passphraseFile });
-  if (keyFile === undefined) throw new CodedError('cli.usage', 'give --key-file or --passphrase-file');
-  if (mayMake) {
-    await writeFile(keyFile, platformRandom(64), { mode: 0o600, flag: 'wx' }).catch((error: unknown) => {
-      if ((error as { code?: unknown }).code !== 'EEXIST') throw error;
-    });
-  }
-  return readUnlock({ keyFile });
 }
 
 async function readText(path: string): Promise<Uint8Array> {
