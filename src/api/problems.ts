@@ -122,6 +122,7 @@ const CODES: Readonly<Record<string, readonly [status: number, title: string]>> 
   'search.segment_root': [502, 'An index answer does not verify'],
   'search.segment_unavailable': [503, 'The search cannot be answered now'],
   'search.epoch_over': [503, 'The search epoch has ended'],
+  'search.epoch_stale': [503, 'The search epoch has ended'],
   'search.opening_unknown': [404, 'Nothing opens this search here'],
   'search.opening_wrong': [400, 'The opening is not of this search'],
   'search.numbers_unproven': [502, 'Record numbers are not as the ledger has them'],
