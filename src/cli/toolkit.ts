@@ -17,6 +17,7 @@ import {
   encodeKeyRing,
   encodePolicy,
   epochLeaf,
+  explainPolicy,
   type Group,
   inspectHeader,
   issueKeyPart,
@@ -25,6 +26,7 @@ import {
   openDataKey,
   openPayload,
   PAYLOAD_ID_BYTES,
+  type Policy,
   parseAttribute,
   parsePolicy,
   policyLabels,
@@ -41,7 +43,7 @@ import { defaultRegistry } from '../fhir/index.ts';
 type Random = (length: number) => Uint8Array;
 
 /** Begins every sealed file. */
-const MAGIC = utf8('HIPPABE1');
+export const MAGIC = utf8('HIPPABE1');
 /** Validity epoch of toolkit files: they have no ledger that could turn it. */
 const EPOCH = 0;
 const HEADER_BYTES_MAX = 1024 * 1024;
@@ -142,6 +144,13 @@ export async function* decrypt(
   const { header, payloadId, rest } = await readHead(source);
   const seen = inspectHeader(header);
   const policy = decodePolicy(seen.policyBytes);
+  const { holds, text } = explain(policy, attributesOf(keyFile));
+  if (!holds) {
+    throw new CodedError(
+      'abe.policy_unsatisfied',
+      `the key does not satisfy "${printPolicy(policy)}":\n${text}`,
+    );
+  }
   const dataKey = openDataKey({
     group,
     keys,
@@ -156,22 +165,36 @@ export async function* decrypt(
   yield* openPayload(dataKey, { recordId: seen.recordId, payloadId }, rest);
 }
 
-/** What any toolkit file says about itself without a key. */
-export async function inspect(source: AsyncIterable<Uint8Array>): Promise<Record<string, unknown>> {
-  const { header, size } = await readHead(source);
-  const seen = inspectHeader(header);
-  return {
-    format: 'HIPPABE1',
-    suite: seen.suite,
-    policy: printPolicy(decodePolicy(seen.policyBytes)),
-    gate: seen.gate,
-    epoch: seen.epoch ?? null,
-    rows: seen.rows,
-    repeats: seen.tau,
-    headerBytes: size,
-    recordId: toHex(seen.recordId),
-    headerHash: toHex(seen.hash),
-  };
+/** `start` and whatever `rest` still gives. */
+export async function* rejoin(
+  start: Uint8Array,
+  rest: AsyncIterator<Uint8Array>,
+): AsyncGenerator<Uint8Array> {
+  if (start.length > 0) yield start;
+  for (;;) {
+    const { done, value } = await rest.next();
+    if (done === true) return;
+    yield value;
+  }
+}
+
+/** The attributes that a key file lists, as text: what its holder was told that it holds. */
+export function attributesOf(keyFile: Uint8Array): readonly string[] {
+  const { attributes } = (decoded(keyFile) ?? {}) as Record<string, unknown>;
+  if (!Array.isArray(attributes) || !attributes.every((one): one is string => typeof one === 'string')) {
+    throw new CodedError('cli.toolkit_file', 'expected a key file made by "hippocrypt abe"');
+  }
+  return attributes;
+}
+
+/** Whether attributes satisfy a policy, and which clause decides, in words. */
+export function explain(policy: Policy, attributes: readonly string[]): { holds: boolean; text: string } {
+  const held = attributes.map(parseAttribute);
+  const labels = [...policyLabels(policy), ...held].map(({ label, issuer }) => ({
+    label,
+    shared: issuer === '',
+  }));
+  return explainPolicy(policy, held, registryFor(labels));
 }
 
 /**
@@ -188,8 +211,17 @@ function registryFor(labels: readonly { readonly label: string; readonly shared:
   return makeRegistry([...specs.values()]);
 }
 
+/** The value in a key file, or undefined where there is none. */
+export function decoded(bytes: Uint8Array): unknown {
+  try {
+    return decodeCbor(bytes);
+  } catch {
+    return undefined;
+  }
+}
+
 function readFile<T>(bytes: Uint8Array, kind: string, fields: readonly string[]): T {
-  const value = decodeCbor(bytes) as Record<string, unknown> | null;
+  const value = decoded(bytes) as Record<string, unknown> | null | undefined;
   const good =
     value?.v === 1 && value.kind === kind && fields.every((field) => value[field] instanceof Uint8Array);
   if (!good) throw new CodedError('cli.toolkit_file', `expected a ${kind} file made by "hippocrypt abe"`);
@@ -197,7 +229,7 @@ function readFile<T>(bytes: Uint8Array, kind: string, fields: readonly string[])
 }
 
 /** Magic, header and payload id from the front of a stream, and the stream behind them. */
-async function readHead(source: AsyncIterable<Uint8Array>): Promise<{
+export async function readHead(source: AsyncIterable<Uint8Array>): Promise<{
   header: Uint8Array;
   payloadId: Uint8Array;
   size: number;
@@ -224,13 +256,5 @@ async function readHead(source: AsyncIterable<Uint8Array>): Promise<{
   const header = held.slice(start, start + size);
   const payloadId = held.slice(start + size, start + size + PAYLOAD_ID_BYTES);
   const tail = held.slice(start + size + PAYLOAD_ID_BYTES);
-  async function* rest(): AsyncGenerator<Uint8Array> {
-    if (tail.length > 0) yield tail;
-    for (;;) {
-      const { done, value } = await iterator.next();
-      if (done === true) return;
-      yield value;
-    }
-  }
-  return { header, payloadId, size, rest: rest() };
+  return { header, payloadId, size, rest: rejoin(tail, iterator) };
 }

@@ -8,7 +8,8 @@ import { openGroup } from '../../abe/index.ts';
 import { platformRandom } from '../../client/index.ts';
 import { CodedError } from '../../codec/errors.ts';
 import { type CommonOptions, runs } from '../run.ts';
-import { decrypt, encrypt, inspect, keygen, setup } from '../toolkit.ts';
+import { decrypt, encrypt, keygen, setup } from '../toolkit.ts';
+import { inspect } from '../toolkit-inspect.ts';
 
 interface OutOptions extends CommonOptions {
   readonly out?: string;
@@ -33,6 +34,10 @@ interface DecryptOptions extends OutOptions {
   readonly key: string;
 }
 
+interface InspectOptions extends CommonOptions {
+  readonly key?: string;
+}
+
 export function abeCommands(program: Command): void {
   const abe = program.command('abe').description('attribute-based encryption of files, offline');
 
@@ -44,8 +49,12 @@ export function abeCommands(program: Command): void {
       .option('--public <file>', 'where the public key goes', 'public.hpp'),
     async (output, options) => {
       const made = setup(await openGroup(), platformRandom);
-      await writeFile(options.master, made.master, { mode: 0o600, flag: 'wx' }).catch(taken(options.master));
-      await writeFile(options.public, made.publicKey);
+      // The public key first: one that is overwritten would leave sealed files that no key opens.
+      await writeFile(options.public, made.publicKey, { flag: 'wx' }).catch(taken(options.public));
+      await writeFile(options.master, made.master, { mode: 0o600, flag: 'wx' }).catch(async (error) => {
+        await rm(options.public, { force: true });
+        taken(options.master)(error);
+      });
       const view = { master: options.master, public: options.public, fingerprint: made.fingerprint };
       output.result(
         view,
@@ -103,10 +112,15 @@ export function abeCommands(program: Command): void {
     },
   );
 
-  runs(
-    abe.command('inspect').description('what a sealed file says without a key').argument('[file]'),
-    async (output, _options, [file]) => {
-      const view = await inspect(read(file));
+  runs<InspectOptions>(
+    abe
+      .command('inspect')
+      .description('what a sealed file says without a key; or a key, public key or master file about itself')
+      .argument('[file]')
+      .option('--key <file>', 'say in words why this key opens the sealed file or does not'),
+    async (output, options, [file]) => {
+      const key = options.key === undefined ? undefined : new Uint8Array(await readFile(options.key));
+      const view = await inspect(await openGroup(), read(file), key);
       output.result(view, () =>
         Object.entries(view)
           .map(([name, value]) => `${name.padEnd(12)} ${value}`)
@@ -120,7 +134,11 @@ function read(file: string | undefined): AsyncIterable<Uint8Array> {
   return file === undefined || file === '-' ? process.stdin : createReadStream(file);
 }
 
-/** Sealed bytes never go to a terminal; a file is complete or not there. */
+/** Control characters that no text has: a terminal would take them for commands. */
+const isText = (bytes: Uint8Array): boolean =>
+  bytes.every((byte) => (byte >= 0x20 ? byte !== 0x7f : byte === 0x09 || byte === 0x0a || byte === 0x0d));
+
+/** Bytes that are no text never go to a terminal; a file is complete or not there. */
 async function write(
   source: AsyncIterable<Uint8Array>,
   out: string | undefined,
@@ -134,6 +152,12 @@ async function write(
       );
     }
     for await (const chunk of source) {
+      if (process.stdout.isTTY && !isText(chunk)) {
+        throw new CodedError(
+          'cli.binary',
+          'the plaintext is no text: give --out FILE, or send stdout elsewhere',
+        );
+      }
       if (!process.stdout.write(chunk)) await new Promise((resolve) => process.stdout.once('drain', resolve));
     }
     return;
