@@ -8,6 +8,9 @@ import {
   type CustodianIndex,
   decodeManifest,
   type Manifest,
+  type PatientMap,
+  PatientNumbers,
+  patientMap,
   SegmentReader,
   type SegmentSource,
 } from '../search/index.ts';
@@ -40,6 +43,8 @@ export class IndexCopies {
   readonly #heads = new Map<string, Head>();
   readonly #indexes = new Map<string, HeldIndex>();
   readonly #numbers: Numbers;
+  readonly #patientNumbers = new PatientNumbers();
+  readonly #patients = new Map<string, { readonly rows: readonly NumberRow[]; readonly map: PatientMap }>();
   readonly #rows = new Map<string, readonly NumberRow[]>();
 
   constructor(context: Context, proven: Proven) {
@@ -114,13 +119,25 @@ export class IndexCopies {
         readers.set(name, reader);
         return reader;
       },
-      patientOf: (indexNo) => rows[indexNo]?.patient ?? undefined,
+      patients: this.#patientsOf(custodian, rows),
     };
   }
 
   /** Which record stands behind a number of the index that was answered last. */
   row(custodian: string, indexNo: number): NumberRow | undefined {
     return this.#rows.get(custodian)?.[indexNo];
+  }
+
+  /** The same as long as the rows are the same ones. */
+  #patientsOf(custodian: string, rows: readonly NumberRow[]): PatientMap {
+    const held = this.#patients.get(custodian);
+    if (held?.rows === rows) return held.map;
+    const map = patientMap(
+      this.#patientNumbers,
+      rows.map(({ patient }) => patient),
+    );
+    this.#patients.set(custodian, { rows, map });
+    return map;
   }
 
   /** The manifest that the ledger names, with readers of its segments; those of segments that it keeps stay. */

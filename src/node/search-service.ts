@@ -22,6 +22,9 @@ import {
   openingOf,
   openMemo,
   openRistretto,
+  type PatientMap,
+  PatientNumbers,
+  patientMap,
   type SearchJournal,
   type SearchOpening,
   SegmentReader,
@@ -79,6 +82,9 @@ export interface OpenedEntry extends SearchOpening {
 
 export class SearchService {
   readonly #options: SearchServiceOptions;
+
+  readonly #patientNumbers = new PatientNumbers();
+  readonly #patients = new Map<MemberId, PatientMap>();
 
   constructor(options: SearchServiceOptions) {
     this.#options = options;
@@ -256,6 +262,19 @@ export class SearchService {
     };
   }
 
+  /** Kept until there are more rows: a number never changes its patient. */
+  #patientsOf(custodian: MemberId, rows: ReturnType<NodeLedger['book']['rows']>): PatientMap {
+    const held = this.#patients.get(custodian);
+    if (held?.of.length === rows.length) return held;
+    const map = patientMap(
+      this.#patientNumbers,
+      rows.map((row) => row?.patient),
+    );
+    // A hole is a block that is being taken in.
+    if (!rows.includes(undefined)) this.#patients.set(custodian, map);
+    return map;
+  }
+
   async #index(custodian: MemberId): Promise<Omit<CustodianIndex, 'secretOf'>> {
     const { ledger, replicas, segments } = this.#options;
     await replicas.current(custodian, MANIFEST_WAIT_MS);
@@ -276,7 +295,7 @@ export class SearchService {
       records,
       dead: ledger.deadNumbers(custodian),
       readerOf: (meta) => new SegmentReader(meta, [source], 'whole'),
-      patientOf: (indexNo) => rows[indexNo]?.patient ?? undefined,
+      patients: this.#patientsOf(custodian, rows),
     };
   }
 

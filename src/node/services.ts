@@ -86,8 +86,8 @@ export function servicesOf(node: MemberNode): Services {
       },
       manifest: (custodian) => search.manifest(custodian),
       numbers: (custodian, from, count) => search.numbers(custodian, from, count),
-      openEpochs: async (by, fields) => {
       opening: (by, id) => search.opening(by, id),
+      openEpochs: async (by, fields) => {
         const { epochs, engine, id } = node;
         const { member } = ledger.state(STATE.subject(by.subject)) ?? {};
         if (member !== id || !hasRight(engine.state, by.subject, 'operator', ledger.tipTimeMs()))

@@ -82,6 +82,7 @@ export {
   SUITE,
   WHOLE_FETCH_BYTES,
 } from './parameters.ts';
+export { type PatientMap, PatientNumbers, patientMap } from './patients.ts';
 export {
   type Explanation,
   explainQuery,

@@ -11,7 +11,7 @@ import { searchError } from './errors.ts';
 import { lookupLists, type SecretLookup, type SegmentLists } from './lookup.ts';
 import { type Manifest, manifestEnd } from './manifest.ts';
 import { allMembers, NO_MEMBERS } from './members.ts';
-import { answerPatients } from './patients.ts';
+import { answerPatients, type PatientMap } from './patients.ts';
 import type { Plan } from './plan.ts';
 import { type RankedHit, TopHits } from './rank.ts';
 import type { FetchCount, SegmentReader } from './reader.ts';
@@ -28,8 +28,8 @@ export interface CustodianIndex {
   readonly dead: Uint32Array;
   readonly secretOf: SecretLookup;
   readonly readerOf: (meta: SegmentMeta) => SegmentReader;
-  /** Patient of a record number; undefined for records of no patient. Needed for unit `patient`. */
-  readonly patientOf?: (indexNo: number) => string | undefined;
+  /** Patients of the record numbers, numbered alike for all custodians. Needed for unit `patient`. */
+  readonly patients?: PatientMap;
 }
 
 export interface RunInput {

@@ -21,7 +21,9 @@ import {
   type IndexProposal,
   KeywordSecrets,
   manifestHash,
+  PatientNumbers,
   parseQuery,
+  patientMap,
   planQuery,
   type QueryResult,
   type Random,
@@ -234,10 +236,16 @@ export class Custodian {
       dead: Uint32Array.from([...this.dead].sort((a, b) => a - b)),
       secretOf,
       readerOf: (meta) => this.#reader(meta),
-      patientOf: (number) => this.patients[number],
+      patients: patientMap(
+        PATIENTS,
+        Array.from({ length: this.records }, (_, number) => this.patients[number]),
+      ),
     };
   }
 }
+
+/** Of all custodians of a test file. */
+const PATIENTS = new PatientNumbers();
 
 export const CLIENT_KEY = sha256(utf8('client key'));
 
