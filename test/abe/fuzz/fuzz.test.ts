@@ -36,7 +36,7 @@ test.each([
     const report = fuzzAbe({ group, seed, cases, onCase });
     if (process.env.FUZZ_CASES !== undefined) console.log(inWords(backend, report));
     expect(report.findings).toEqual([]);
-    expect(report.cases).toBe(cases * 10);
+    expect(report.cases).toBeGreaterThanOrEqual(cases * 10);
     expect(report.codes.accepted).toBeGreaterThanOrEqual(10);
     expect(Object.keys(report.codes)).toEqual(
       expect.arrayContaining([
