@@ -1,13 +1,18 @@
 /**
  * Agreement among four validators, each a process with its own disk, over the member link: signed entries of 256 bytes,
- * durable at a quorum before they are acknowledged. One at a time, 200 under way, and the gap when the leader is killed.
+ * durable at a quorum before they are acknowledged. One at a time, 16 and 200 under way, lists of 16 under one signature;
+ * SmartBFT on the same loads, in turn; a member that follows from nothing; and the gap when the leader is killed.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { percentiles, type Row, round } from './harness/row.ts';
+import { measureFlush } from './harness/environment.ts';
+import { percentiles, quantile, type Row, round } from './harness/row.ts';
 import { withTarget } from './harness/targets.ts';
 import { Cluster, type Loaded } from './ledger/cluster.ts';
+import { InProcessCluster } from './ledger/in-process.ts';
+import { type Figures, ownLoad, type PeerFigures, peerLoad } from './ledger/loads.ts';
+import { buildSmartBft } from './ledger/smartbft.ts';
 
 export interface LedgerBenchOptions {
   readonly quick?: boolean;
@@ -17,18 +22,30 @@ export interface LedgerBenchOptions {
   readonly log?: (line: string) => void;
 }
 
-const OUTSTANDING = 200;
-const ENTRIES_MAX = 1_000_000;
+const REQUESTS_MAX = 1_000_000;
 /** The leader is killed this long after the load began. */
 const KILL_AFTER_MS = 1_500;
 /** Longest wait for the last member to apply what the others acknowledged. */
 const SETTLE_MS_MAX = 30_000;
+/** Entries of a signed list, and bytes of each. */
+const LIST = 16;
+const LIST_ENTRY_BYTES = 192;
 
 const suite = 'ledger';
 const n = 4;
 const bytes = 256;
 
-/** The rows in order of running: half a minute, or ten seconds when `quick`. */
+/** What is asked of both sides. SmartBFT's batch is what suits it best at this load. */
+const LOADS = [
+  { outstanding: 1, list: 1, batch: 1, target: 'p50_ms <= 3 and p99_ms <= 10', ratio: 'p50_ratio <= 1.5' },
+  { outstanding: 16, list: 1, batch: 8, target: 'per_s >= 1500', ratio: undefined },
+  { outstanding: 200, list: 1, batch: 100, target: 'per_s >= 4500', ratio: 'rate_ratio >= 0.55' },
+  { outstanding: 200, list: LIST, batch: 100, target: undefined, ratio: 'rate_ratio >= 1' },
+] as const;
+
+type AskedLoad = (typeof LOADS)[number];
+
+/** The rows in order of running: three minutes, or forty seconds when `quick`. */
 export async function runLedgerBench(options: LedgerBenchOptions = {}): Promise<Row[]> {
   const dir = mkdtempSync(join(options.directory ?? tmpdir(), 'hippocrypt-bench-ledger-'));
   const rows: Row[] = [];
@@ -36,12 +53,26 @@ export async function runLedgerBench(options: LedgerBenchOptions = {}): Promise<
     rows.push(row);
     options.log?.(JSON.stringify(row));
   };
+  const ms = options.quick ? 3_000 : 10_000;
+  const program = buildSmartBft(dir, options.log);
   const cluster = await Cluster.start(dir, Date.now());
   try {
-    const warm = { outstanding: 16, entries: 500, ms: 20_000 };
-    for (const index of cluster.alive) await cluster.load(index, warm);
-    for (const row of await serial(cluster, options.quick ? 300 : 2_000)) add(row);
-    add(await parallel(cluster, options.quick ? 3_000 : 12_000));
+    await warmUp(cluster, ms);
+    const flush = measureFlush(dir);
+    for (const load of LOADS) {
+      const own = await ownLoad(cluster, { ...load, ms });
+      add(ownRow(load, own, flush.p50_ms));
+      if (program === undefined) continue;
+      const peer = await peerLoad(program, join(dir, `smartbft-${load.outstanding}-${load.list}`), {
+        ...load,
+        ms,
+      });
+      add(peerRow(load, peer));
+      add(ratioRow(load, own, peer));
+    }
+    add(await follower(cluster, ms));
+    add(await catchUp(cluster, options.quick ? 500 : 4_000));
+    for (const row of await inOneProcess(join(dir, 'one-process'), ms)) add(row);
     add(await leaderKilled(cluster));
   } finally {
     await cluster.stop();
@@ -50,52 +81,138 @@ export async function runLedgerBench(options: LedgerBenchOptions = {}): Promise<
   return rows;
 }
 
-/** One entry at a time: at the leader, and at another member, whose entries travel to the leader first. */
-async function serial(cluster: Cluster, runs: number): Promise<Row[]> {
-  const rows: Row[] = [];
-  for (const where of ['leader', 'follower'] as const) {
-    const { leader } = await cluster.status(0);
-    const index = where === 'leader' ? leader : (leader + 1) % n;
-    // The lead rotates; a short run at each place keeps to one.
-    const { latencies, failed } = await cluster.load(index, { outstanding: 1, entries: runs, ms: 120_000 });
-    const row = {
-      suite,
-      op: `commit, 1 outstanding, at a ${where}`,
-      n,
-      bytes,
-      runs,
-      failed,
-      ...percentiles(latencies),
-    };
-    rows.push(where === 'leader' ? withTarget(row, 'p50_ms <= 3') : row);
-  }
-  return rows;
+/** Until the compiler of each process has seen the code paths of a block of one and of many. */
+async function warmUp(cluster: Cluster, ms: number): Promise<void> {
+  for (const index of cluster.alive)
+    await cluster.load(index, { outstanding: 16, requests: 500, ms: 20_000 });
+  for (const index of cluster.alive) await cluster.load(index, { outstanding: 1, requests: 500, ms });
 }
 
-/** 200 under way, spread over all four members, as gateways would. */
-async function parallel(cluster: Cluster, ms: number): Promise<Row> {
-  const load = { outstanding: OUTSTANDING / n, entries: ENTRIES_MAX, ms };
-  const loaded = await Promise.all(cluster.alive.map((index) => cluster.load(index, load)));
-  const times = loaded.flatMap((one) => one.times);
-  // From the first to the last acknowledgement, without the ramp before and the tail after.
-  const seconds = (largest(times) - smallest(times)) / 1000;
+const nameOf = ({ outstanding, list }: Pick<AskedLoad, 'outstanding' | 'list'>): string =>
+  `${outstanding} outstanding${list > 1 ? `, lists of ${list} signed once` : ''}`;
+
+const bytesOf = ({ list }: AskedLoad): number => (list > 1 ? LIST_ENTRY_BYTES : bytes);
+
+function figuresOf(load: AskedLoad, figures: Figures) {
+  const { latencies, perSecond, cpuUs, batch, failed } = figures;
+  return {
+    n,
+    bytes: bytesOf(load),
+    runs: latencies.length,
+    failed,
+    ...percentiles(latencies),
+    p99_ms: round(quantile(latencies, 0.99)),
+    per_s: round(perSecond),
+    cpu_us_an_entry_and_replica: round(cpuUs),
+    entries_a_block: round(batch),
+  };
+}
+
+function ownRow(load: AskedLoad, figures: Figures, flushMs: number): Row {
   const row = {
     suite,
-    op: `commit, ${OUTSTANDING} outstanding`,
-    n,
-    bytes,
-    runs: times.length,
-    failed: sum(loaded.map((one) => one.failed)),
-    ...percentiles(loaded.flatMap((one) => one.latencies)),
-    per_s: round(times.length / seconds),
+    op: `commit, ${nameOf(load)}${load.outstanding === 1 ? ', at a leader' : ''}`,
+    ...figuresOf(load, figures),
+    disk_flush_ms: flushMs,
   };
-  return withTarget(row, 'per_s >= 4500');
+  return load.target === undefined ? row : withTarget(row, load.target);
+}
+
+function peerRow(load: AskedLoad, figures: PeerFigures): Row {
+  const { versions } = figures;
+  return { suite, op: `commit, ${nameOf(load)}`, backend: 'smartbft', ...figuresOf(load, figures), versions };
+}
+
+function ratioRow(load: AskedLoad, own: Figures, peer: Figures): Row {
+  const row = {
+    suite,
+    op: `against SmartBFT, ${nameOf(load)}`,
+    n,
+    runs: own.latencies.length,
+    ...percentiles(own.latencies),
+    p50_ratio: round(quantile(own.latencies, 0.5) / quantile(peer.latencies, 0.5)),
+    rate_ratio: round(own.perSecond / peer.perSecond),
+    cpu_ratio: round(own.cpuUs / peer.cpuUs),
+  };
+  return load.ratio === undefined ? row : withTarget(row, load.ratio);
+}
+
+/** One entry at a time at a member that does not lead: it travels to the leader first. */
+async function follower(cluster: Cluster, ms: number): Promise<Row> {
+  const { leader } = await cluster.status(0);
+  const load = { outstanding: 1, requests: REQUESTS_MAX, ms };
+  const { latencies, failed } = await cluster.load((leader + 1) % n, load);
+  const op = 'commit, 1 outstanding, at a follower';
+  return { suite, op, n, bytes, runs: latencies.length, failed, ...percentiles(latencies) };
+}
+
+/** A member comes back with an empty disk: it fetches, verifies and executes every block since the beginning. */
+async function catchUp(cluster: Cluster, blocks: number): Promise<Row> {
+  const { leader } = await cluster.status(0);
+  const lost = (leader + 2) % n;
+  await cluster.kill(lost);
+  await cluster.load(leader, { outstanding: 1, requests: blocks, ms: 120_000 });
+  const { height, size } = await cluster.status(leader);
+  const { ms } = await cluster.revive(lost, height);
+  const row = {
+    suite,
+    op: 'catching up from nothing, every signature verified',
+    n: height,
+    runs: 1,
+    p50_ms: round(ms),
+    p95_ms: round(ms),
+    blocks_per_s: round(height / (ms / 1000)),
+    entries: size,
+    entries_per_s: round(size / (ms / 1000)),
+  };
+  return withTarget(row, 'blocks_per_s >= 2000');
+}
+
+/** Four members on one thread, each with its own disk. None takes another's word for a signature. */
+async function inOneProcess(dir: string, ms: number): Promise<Row[]> {
+  const cluster = await InProcessCluster.start(dir, Date.now());
+  try {
+    await cluster.load({ outstanding: 16, requests: 500, ms });
+    const { latencies: alone } = await cluster.serial({ outstanding: 1, requests: REQUESTS_MAX, ms: ms / 2 });
+    const before = process.cpuUsage();
+    const loaded = await cluster.load({ outstanding: 200 / n, requests: REQUESTS_MAX, ms });
+    const { user, system } = process.cpuUsage(before);
+    const latencies = loaded.flatMap((one) => one.latencies);
+    const row = {
+      suite,
+      op: 'commit in one process, 200 outstanding',
+      n,
+      bytes,
+      runs: latencies.length,
+      failed: loaded.reduce((total, one) => total + one.failed, 0),
+      ...percentiles(latencies),
+      per_s: round(latencies.length / spanOf(loaded)),
+      cpu_us_an_entry_and_replica: round((user + system) / latencies.length / n),
+    };
+    const op = 'commit in one process, 1 outstanding';
+    return [
+      { suite, op, n, bytes, runs: alone.length, ...percentiles(alone) },
+      withTarget(row, 'per_s >= 3000'),
+    ];
+  } finally {
+    await cluster.stop();
+  }
+}
+
+/** Seconds from the first to the last acknowledgement, without the ramp before and the tail after. */
+function spanOf(loaded: readonly Loaded[]): number {
+  const times = loaded.flatMap((one) => one.times);
+  const [first, last] = times.reduce(
+    ([low, high], time) => [Math.min(low, time), Math.max(high, time)],
+    [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY],
+  );
+  return (last - first) / 1000;
 }
 
 /** SIGKILL of the leader under load: how long the survivors acknowledge nothing, and what they lost of what they had. */
 async function leaderKilled(cluster: Cluster): Promise<Row> {
-  const { leader } = await cluster.status(0);
-  const load = { outstanding: 8, entries: ENTRIES_MAX, ms: 10_000 };
+  const { leader } = await cluster.status(cluster.alive[0]);
+  const load = { outstanding: 8, requests: REQUESTS_MAX, ms: 10_000 };
   const survivors = cluster.alive.filter((index) => index !== leader);
   const loads = survivors.map((index) => cluster.load(index, load));
   await new Promise((resolve) => setTimeout(resolve, KILL_AFTER_MS));
@@ -143,7 +260,3 @@ async function settled(cluster: Cluster): Promise<void> {
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }
-
-const sum = (values: readonly number[]): number => values.reduce((total, one) => total + one, 0);
-const largest = (values: readonly number[]): number => values.reduce((a, b) => Math.max(a, b));
-const smallest = (values: readonly number[]): number => values.reduce((a, b) => Math.min(a, b));

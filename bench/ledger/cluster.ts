@@ -5,17 +5,23 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { LinkPeer } from '../../src/consensus/index.ts';
 
-/** What one client does: entries under way at once, until `entries` are done or `ms` have passed. */
+/** What one client does: requests under way at once, until `requests` are done or `ms` have passed. */
 export interface Load {
   readonly outstanding: number;
-  readonly entries: number;
+  readonly requests: number;
   readonly ms: number;
+  /** Entries of each request, under one signature; 1 unless told. */
+  readonly list?: number;
 }
 
 export type Question =
   | { readonly type: 'peers'; readonly peers: readonly LinkPeer[] }
   | { readonly type: 'load'; readonly load: Load }
   | { readonly type: 'status' }
+  /** Where the others listen now. */
+  | { readonly type: 'relink'; readonly peers: readonly LinkPeer[] }
+  /** Begins without a history, and ends when `height` is applied. */
+  | { readonly type: 'follow'; readonly peers: readonly LinkPeer[]; readonly height: number }
   /** How many of these entries (base64) are not on this member's disk. */
   | { readonly type: 'missing'; readonly entries: readonly string[] }
   | { readonly type: 'stop' };
@@ -39,7 +45,11 @@ export type Answer =
       readonly height: number;
       readonly size: number;
       readonly root: string;
+      /** Processor time of the process so far, milliseconds. */
+      readonly cpuMs: number;
     }
+  | { readonly type: 'relinked' }
+  | { readonly type: 'followed'; readonly ms: number; readonly height: number }
   | { readonly type: 'missing'; readonly count: number }
   | { readonly type: 'failed'; readonly reason: string }
   | { readonly type: 'stopped' };
@@ -104,12 +114,25 @@ class Member {
   }
 }
 
+const peerOf = ({ id, pin, port }: Extract<Answer, { type: 'listening' }>): LinkPeer => ({
+  id,
+  pin,
+  port,
+  host: '127.0.0.1',
+});
+
 export class Cluster {
   readonly #members: Member[];
+  readonly #peers: LinkPeer[];
   readonly #gone = new Set<number>();
+  readonly #dir: string;
+  readonly #time: number;
 
-  private constructor(members: Member[]) {
+  private constructor(members: Member[], peers: LinkPeer[], dir: string, time: number) {
     this.#members = members;
+    this.#peers = peers;
+    this.#dir = dir;
+    this.#time = time;
   }
 
   /** Four validators under `dir`, linked and voting. `time` is the genesis time. */
@@ -119,9 +142,9 @@ export class Cluster {
       (_, i) => new Member(i, join(dir, `validator-${i}`), time),
     );
     const cards = await Promise.all(members.map((member) => member.next('listening')));
-    const peers = cards.map(({ id, pin, port }) => ({ id, pin, port, host: '127.0.0.1' }));
+    const peers = cards.map(peerOf);
     await Promise.all(members.map((member) => member.ask({ type: 'peers', peers }, 'started')));
-    return new Cluster(members);
+    return new Cluster(members, peers, dir, time);
   }
 
   /** Members that run. */
@@ -144,6 +167,18 @@ export class Cluster {
   async kill(index: number): Promise<void> {
     this.#gone.add(index);
     await this.#members[index].kill();
+  }
+
+  /** A member that was killed comes back with an empty disk and follows the others up to `height`. */
+  async revive(index: number, height: number): Promise<Extract<Answer, { type: 'followed' }>> {
+    const member = new Member(index, join(this.#dir, `validator-${index}-again`), this.#time);
+    this.#peers[index] = peerOf(await member.next('listening'));
+    for (const other of this.alive) {
+      await this.#members[other].ask({ type: 'relink', peers: this.#peers }, 'relinked');
+    }
+    this.#members[index] = member;
+    this.#gone.delete(index);
+    return member.ask({ type: 'follow', peers: this.#peers, height }, 'followed');
   }
 
   async stop(): Promise<void> {

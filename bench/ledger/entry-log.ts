@@ -2,7 +2,7 @@
  * The application under measurement: an append-only log of signed entries, durable in LMDB when a block is committed. Small on
  * purpose, so that what is measured is agreement: one signature check an entry, a hash chain as roots, and the block itself.
  */
-import { createHash } from 'node:crypto';
+import { createHash, hash } from 'node:crypto';
 import { u64be } from '../../src/codec/bytes.ts';
 import {
   type Application,
@@ -19,9 +19,11 @@ import {
 import { WriteBehind } from '../../src/ledger/index.ts';
 import { type Environment, openEnvironment } from '../../src/storage/index.ts';
 
-/** Signed entry: client key 32 | nonce u64 | expiry u64, ms | payload | Ed25519 signature 64. */
-export const ENTRY_BYTES = 256;
-const SIGNED_BYTES = ENTRY_BYTES - 64;
+/** A request is a list of entries and one Ed25519 signature. The first entry begins with client key 32 | nonce u64 | expiry u64, ms. */
+const ENTRY_BYTES = 192;
+const SIGNATURE_BYTES = 64;
+/** Most entries under one signature, as in the ledger. */
+const ENTRIES_MAX = 64;
 
 const BLOCKS = 'blocks';
 const RESUME = 'resume';
@@ -32,9 +34,14 @@ const sha256 = (...parts: readonly Uint8Array[]): Uint8Array => {
   return new Uint8Array(hash.digest());
 };
 
-/** The bytes of an entry that its client signs. `payload` fills up to the fixed size. */
-export function unsignedEntry(client: Uint8Array, nonce: number, expiresAt: number): Uint8Array {
-  const bytes = new Uint8Array(SIGNED_BYTES);
+/** The bytes of a list of entries that its client signs. What follows the fixed fields is payload. */
+export function unsignedEntries(
+  client: Uint8Array,
+  nonce: number,
+  expiresAt: number,
+  entries: number,
+): Uint8Array {
+  const bytes = new Uint8Array(entries * ENTRY_BYTES);
   bytes.set(client, 0);
   bytes.set(u64be(nonce), 32);
   bytes.set(u64be(expiresAt), 40);
@@ -44,7 +51,7 @@ export function unsignedEntry(client: Uint8Array, nonce: number, expiresAt: numb
 function infoOf(request: Uint8Array): RequestInfo {
   const view = Buffer.from(request.buffer, request.byteOffset, request.byteLength);
   return {
-    id: sha256(request.subarray(0, SIGNED_BYTES)),
+    id: hash('sha256', request.subarray(0, -SIGNATURE_BYTES), 'buffer'),
     client: view.toString('latin1', 0, 32),
     nonce: view.toString('latin1', 32, 40),
     expiresAt: Number(view.readBigUInt64BE(40)),
@@ -52,6 +59,8 @@ function infoOf(request: Uint8Array): RequestInfo {
 }
 
 const keyOf = (info: Pick<RequestInfo, 'client' | 'nonce'>): string => info.client + info.nonce;
+const keyIn = (request: Uint8Array): string =>
+  Buffer.from(request.buffer, request.byteOffset, 40).toString('latin1');
 
 export class EntryLog implements Application, BlockStore {
   readonly #environment: Environment;
@@ -77,15 +86,14 @@ export class EntryLog implements Application, BlockStore {
   }
 
   has(entry: Uint8Array): boolean {
-    return this.#used.has(keyOf(infoOf(entry)));
+    return this.#used.has(keyIn(entry));
   }
 
   async check(request: Uint8Array): Promise<RequestInfo> {
-    const signed = request.subarray(0, SIGNED_BYTES);
-    if (
-      request.length !== ENTRY_BYTES ||
-      !verifyEd25519(signed.subarray(0, 32), signed, request.subarray(SIGNED_BYTES))
-    ) {
+    const signed = request.subarray(0, -SIGNATURE_BYTES);
+    const entries = signed.length / ENTRY_BYTES;
+    const isList = Number.isInteger(entries) && entries >= 1 && entries <= ENTRIES_MAX;
+    if (!isList || !verifyEd25519(signed.subarray(0, 32), signed, request.subarray(-SIGNATURE_BYTES))) {
       throw new ConsensusError('consensus.request_refused', 'the entry is not signed by its client');
     }
     return infoOf(request);
@@ -109,7 +117,7 @@ export class EntryLog implements Application, BlockStore {
     ]);
     this.#root = this.#rootAfter(block.batch);
     this.#size += block.batch.length;
-    for (const entry of block.batch) this.#used.add(keyOf(infoOf(entry)));
+    for (const entry of block.batch) this.#used.add(keyIn(entry));
     this.#tip = { height: block.height, resume: block.resume };
     return { durable: this.#store.durable() };
   }

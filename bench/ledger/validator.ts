@@ -13,10 +13,9 @@ import {
   PbftNode,
   validatorKey,
 } from '../../src/consensus/index.ts';
-import type { Answer, Load, Question } from './cluster.ts';
-import { EntryLog, unsignedEntry } from './entry-log.ts';
-
-const LIFE_MS = 10 * 60_000;
+import { Client } from './client.ts';
+import type { Answer, Question } from './cluster.ts';
+import { EntryLog } from './entry-log.ts';
 
 const seeded = (text: string): Uint8Array => new Uint8Array(createHash('sha256').update(text).digest());
 const send = (answer: Answer): void => {
@@ -26,51 +25,6 @@ const send = (answer: Answer): void => {
 /** Waits for `condition` over events of the node's own work. */
 async function until(condition: () => boolean): Promise<void> {
   while (!condition()) await new Promise((resolve) => setTimeout(resolve, 2));
-}
-
-class Client {
-  readonly #key;
-  readonly #node: PbftNode;
-  #nonce = 0;
-
-  constructor(index: number, node: PbftNode) {
-    this.#key = validatorKey(seeded(`client ${index}`));
-    this.#node = node;
-  }
-
-  #entry(): Uint8Array {
-    const unsigned = unsignedEntry(this.#key.publicKey, ++this.#nonce, Date.now() + LIFE_MS);
-    return Buffer.concat([unsigned, this.#key.sign(unsigned)]);
-  }
-
-  /** Keeps `outstanding` entries under way until `entries` are done or `ms` have passed. */
-  async run({ outstanding, entries, ms }: Load): Promise<Extract<Answer, { type: 'done' }>> {
-    const began = performance.now();
-    const latencies: number[] = [];
-    const times: number[] = [];
-    const acknowledged: string[] = [];
-    let started = 0;
-    let failed = 0;
-    const one = async (): Promise<void> => {
-      while (started < entries && performance.now() - began < ms) {
-        started++;
-        const entry = this.#entry();
-        const from = performance.now();
-        try {
-          await this.#node.submit(entry);
-        } catch {
-          failed++;
-          continue;
-        }
-        const now = performance.now();
-        latencies.push(now - from);
-        times.push(performance.timeOrigin + now);
-        acknowledged.push(Buffer.from(entry).toString('base64'));
-      }
-    };
-    await Promise.all(Array.from({ length: outstanding }, one));
-    return { type: 'done', latencies, times, acknowledged, failed };
-  }
 }
 
 async function main(index: number, dir: string, genesis: Genesis): Promise<void> {
@@ -96,7 +50,7 @@ async function main(index: number, dir: string, genesis: Genesis): Promise<void>
     now: () => performance.now(),
     clock: () => Date.now(),
   });
-  const client = new Client(index, node);
+  const client = new Client(validatorKey(seeded(`client ${index}`)), node);
   const presence = link.channel('presence', {});
   const port = await link.start();
 
@@ -112,7 +66,19 @@ async function main(index: number, dir: string, genesis: Genesis): Promise<void>
       case 'status': {
         const { leader, view, height } = node.status();
         const root = Buffer.from(application.root).toString('hex');
-        return { type: 'status', leader, view, height, size: application.size, root };
+        const { user, system } = process.cpuUsage();
+        const cpuMs = (user + system) / 1000;
+        return { type: 'status', leader, view, height, size: application.size, root, cpuMs };
+      }
+      case 'relink':
+        link.setPeers(question.peers);
+        return { type: 'relinked' };
+      case 'follow': {
+        link.setPeers(question.peers);
+        const began = performance.now();
+        await node.start();
+        await until(() => node.status().height >= question.height);
+        return { type: 'followed', ms: performance.now() - began, height: node.status().height };
       }
       case 'missing': {
         const stored = new Set(application.stored().map((entry) => Buffer.from(entry).toString('base64')));
