@@ -7,6 +7,7 @@ import { CodedError, hasCode } from '../codec/errors.ts';
 import {
   type CustodianIndex,
   decodeManifest,
+  type FetchPolicy,
   type Manifest,
   type PatientMap,
   PatientNumbers,
@@ -17,6 +18,7 @@ import {
 import type { Context } from './context.ts';
 import { type Chained, type NumberRow, Numbers } from './numbers.ts';
 import type { Proven } from './proven.ts';
+import { segmentSource } from './segment-source.ts';
 
 /** How often a manifest is asked for that is not the proven one: the ledger may have moved on meanwhile. */
 const ATTEMPTS_MAX = 3;
@@ -40,6 +42,7 @@ export class IndexCopies {
   readonly #context: Context;
   readonly #proven: Proven;
   readonly #source: SegmentSource;
+  readonly #policy: FetchPolicy;
   readonly #heads = new Map<string, Head>();
   readonly #indexes = new Map<string, HeldIndex>();
   readonly #numbers: Numbers;
@@ -47,22 +50,12 @@ export class IndexCopies {
   readonly #patients = new Map<string, { readonly rows: readonly NumberRow[]; readonly map: PatientMap }>();
   readonly #rows = new Map<string, readonly NumberRow[]>();
 
-  constructor(context: Context, proven: Proven) {
+  constructor(context: Context, proven: Proven, policy: FetchPolicy) {
     this.#context = context;
+    this.#policy = policy;
     this.#proven = proven;
     this.#numbers = new Numbers(context);
-    const { gateway } = context;
-    this.#source = {
-      fetchWhole: (name) => gateway.bytes('GET', `/v1/search/segments/${name}`),
-      fetchRanges: (name, ranges) =>
-        Promise.all(
-          ranges.map(({ offset, length }) =>
-            gateway.bytes('GET', `/v1/search/segments/${name}`, {
-              headers: { range: `bytes=${offset}-${offset + length - 1}` },
-            }),
-          ),
-        ),
-    };
+    this.#source = segmentSource(context.gateway);
   }
 
   /** Has the newest state of all these custodians' indexes proven. Throws `client.unproven`, `checkpoint.*`. */
@@ -115,7 +108,7 @@ export class IndexCopies {
       dead,
       readerOf: (meta) => {
         const name = toHex(meta.id);
-        const reader = readers.get(name) ?? new SegmentReader(meta, [this.#source], 'pages');
+        const reader = readers.get(name) ?? new SegmentReader(meta, [this.#source], this.#policy);
         readers.set(name, reader);
         return reader;
       },

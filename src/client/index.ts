@@ -7,7 +7,7 @@
  */
 import { CodedError } from '../codec/errors.ts';
 import type { LedgerAnchor } from '../ledger/verify/index.ts';
-import { MemoryJournal, type SearchJournal } from '../search/index.ts';
+import { type FetchPolicy, MemoryJournal, type SearchJournal } from '../search/index.ts';
 import { Anchors } from './anchors.ts';
 import { Consents } from './consents.ts';
 import { Context } from './context.ts';
@@ -19,7 +19,7 @@ import { Records } from './records.ts';
 import { Search } from './search.ts';
 
 export { CodedError } from '../codec/errors.ts';
-export { MemoryJournal, type SearchJournal } from '../search/index.ts';
+export { type FetchPolicy, MemoryJournal, type SearchJournal } from '../search/index.ts';
 export { Anchors } from './anchors.ts';
 export { type ConsentInfo, Consents } from './consents.ts';
 export { Context, type MemberInfo, platformRandom } from './context.ts';
@@ -58,6 +58,8 @@ export interface ConnectOptions {
   readonly random?: (length: number) => Uint8Array;
   /** What is kept, sealed, to open this device's Search entries for an auditor; default: only as long as the program runs. */
   readonly journal?: SearchJournal;
+  /** How index segments are read from the own node; `whole` shows it no page, and costs each large segment once. Default `pages`. */
+  readonly indexFetch?: FetchPolicy;
 }
 
 export class Hippocrypt {
@@ -90,6 +92,7 @@ export class Hippocrypt {
       this.proven,
       this.anchors,
       options.journal ?? new MemoryJournal(),
+      options.indexFetch ?? 'pages',
     );
     this.consents = new Consents(this.context);
   }

@@ -14,6 +14,7 @@ import {
   type FederatedResult,
   FederatedSearch,
   type FederationPorts,
+  type FetchPolicy,
   type FieldEpochName,
   type FieldRegistry,
   fieldRegistry,
@@ -113,13 +114,20 @@ export class Search {
   #committed: Committed[] = [];
   #purpose: Purpose = 'research';
 
-  constructor(context: Context, records: Records, proven: Proven, anchors: Anchors, journal: SearchJournal) {
+  constructor(
+    context: Context,
+    records: Records,
+    proven: Proven,
+    anchors: Anchors,
+    journal: SearchJournal,
+    policy: FetchPolicy,
+  ) {
     this.#context = context;
     this.#anchors = anchors;
     this.#records = records;
     this.#proven = proven;
     this.#journal = journal;
-    this.#copies = new IndexCopies(context, proven);
+    this.#copies = new IndexCopies(context, proven, policy);
     this.#clientKey = context.hasDevice ? context.device.searchKey() : context.random(32);
   }
 

@@ -27,6 +27,9 @@ const SEARCHES_MAX = 64;
 /** Numbers in one page. */
 const NUMBERS_MAX = 1024;
 const DEATHS_MAX = 4096;
+/** Ranges of one request, and their bytes together: 256 terms with their proofs, and lists of eight million records. */
+const RANGES_MAX = 8192;
+const RANGE_BYTES_MAX = 64 * 1024 * 1024;
 const bearer = [{ bearer: [] }];
 
 const Opening = z.object({
@@ -220,6 +223,41 @@ export function searchRoutes(scope: FastifyInstance, services: Services): void {
       const bytes = await services.search.segment(request.params.id, range);
       reply.code(range === undefined ? 200 : 206).header('content-type', 'application/octet-stream');
       return reply.serializer((payload) => payload as string).send(Buffer.from(bytes));
+    },
+  );
+
+  app.post(
+    '/search/segments/:id/ranges',
+    {
+      schema: {
+        summary: 'Several ranges of a segment file at once',
+        description:
+          'Each `[offset, length]`; the bytes come one after the other. A query asks for all it wants of a segment in one request, so that ' +
+          'nothing but that set is seen.',
+        tags: ['search'],
+        security: bearer,
+        params: z.object({ id: z.string().regex(/^[0-9a-f]{32}$/) }),
+        body: z.object({
+          ranges: z
+            .array(z.tuple([z.number().int().min(0), z.number().int().min(1).max(RANGE_BYTES_MAX)]))
+            .min(1)
+            .max(RANGES_MAX),
+        }),
+        response: { 200: z.any().describe('application/octet-stream'), ...problems },
+      },
+    },
+    async (request, reply) => {
+      const { ranges } = request.body;
+      if (ranges.reduce((sum, [, length]) => sum + length, 0) > RANGE_BYTES_MAX)
+        throw new CodedError(
+          'request.invalid',
+          `expected ranges of at most ${RANGE_BYTES_MAX} bytes together`,
+        );
+      const parts: Uint8Array[] = [];
+      for (const [offset, length] of ranges)
+        parts.push(await services.search.segment(request.params.id, { start: offset, end: offset + length }));
+      reply.header('content-type', 'application/octet-stream');
+      return reply.serializer((payload) => payload as string).send(Buffer.concat(parts));
     },
   );
 
