@@ -58,6 +58,25 @@ export function registerMetrics(app: FastifyInstance, services: Services): void 
       this.set(services.storage().scrub.bytes);
     },
   });
+  new Gauge({
+    name: 'hippocrypt_disk_bytes',
+    help: 'Room on the disk of the data directory (free), and below which no records are taken (reserve).',
+    labelNames: ['what'],
+    registers: [registry],
+    collect() {
+      const { freeBytes, reserveBytes } = services.disk();
+      this.set({ what: 'free' }, freeBytes);
+      this.set({ what: 'reserve' }, reserveBytes);
+    },
+  });
+  new Gauge({
+    name: 'hippocrypt_disk_waiting',
+    help: '1 while blocks of the ledger wait for room on the disk.',
+    registers: [registry],
+    collect() {
+      this.set(services.disk().waiting ? 1 : 0);
+    },
+  });
   const stop = services.ledger.subscribe((entry) => entries.inc({ kind: entry.type }));
   app.addHook('onClose', async () => {
     stop();

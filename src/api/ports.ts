@@ -253,6 +253,9 @@ export interface Services {
     };
   };
 
+  /** Room on this node's disk; `waiting` while blocks of the ledger find none. */
+  disk(): { readonly freeBytes: number; readonly reserveBytes: number; readonly waiting: boolean };
+
   /** The trustless gateway over this node's payloads. */
   ipfs: {
     /** Whether strangers may read ciphertext. */

@@ -32,7 +32,7 @@ export const StatusSchema = z.object({
         named: z.array(z.object({ of: z.string(), what: z.string(), code: z.string() })),
       }),
     }),
-    disk: z.object({ freeBytes: z.number(), reserveBytes: z.number() }),
+    disk: z.object({ freeBytes: z.number(), reserveBytes: z.number(), waiting: z.boolean().default(false) }),
     backup: z
       .object({ everyMinutes: z.number(), newestAt: z.number().nullable(), failed: z.string().nullable() })
       .nullable(),
@@ -213,11 +213,25 @@ function scrub({ storage, clock: now }: Parts): Finding {
 }
 
 /** Free space against the reserve below which stores refuse writes. */
-export function diskSpace({ freeBytes, reserveBytes }: Parts['disk']): Finding {
+export function diskSpace({ freeBytes, reserveBytes, waiting }: Parts['disk']): Finding {
   const part = 'disk';
   const says = `${Math.floor(freeBytes / MIB)} MiB free, writes stop below ${Math.floor(reserveBytes / MIB)} MiB`;
-  if (freeBytes < reserveBytes)
-    return { part, grade: 'bad', says, todo: 'free space or enlarge the disk, then restart the node' };
+  if (waiting) {
+    return {
+      part,
+      grade: 'bad',
+      says: `${says}; the ledger waits for room, nothing is accepted`,
+      todo: 'free space or enlarge the disk: the node goes on by itself',
+    };
+  }
+  if (freeBytes < reserveBytes) {
+    return {
+      part,
+      grade: 'bad',
+      says: `${says}: no records are accepted`,
+      todo: 'free space or enlarge the disk: the node goes on by itself',
+    };
+  }
   if (freeBytes < 4 * reserveBytes) return { part, grade: 'note', says, todo: 'make room soon' };
   return good(part, says);
 }

@@ -247,7 +247,13 @@ export class IndexService {
   #due(): void {
     if (this.#closed) return;
     const run = (): void => {
-      this.flush().catch((error: unknown) => this.#options.onError('index.failed', error));
+      this.flush().catch((error: unknown) => {
+        this.#options.onError('index.failed', error);
+        // A full disk or a lost quorum passes: again, also when no record comes.
+        if (this.#closed) return;
+        this.#oldest ??= setTimeout(run, WAIT_MS_MAX);
+        this.#oldest.unref();
+      });
     };
     if (this.#waiting() >= FLUSH_RECORDS && this.#oldest !== undefined) {
       run();

@@ -74,17 +74,23 @@ export interface SearchGrant {
 
 export class NodeLedger implements LedgerReads, AuthorityLedger {
   readonly #engine: LedgerEngine;
+  readonly #requireRoom: () => void;
   readonly #consensus: () => PbftNode;
   readonly book = new RecordBook();
 
-  private constructor(engine: LedgerEngine, consensus: () => PbftNode) {
+  private constructor(engine: LedgerEngine, consensus: () => PbftNode, requireRoom: () => void) {
     this.#engine = engine;
     this.#consensus = consensus;
+    this.#requireRoom = requireRoom;
   }
 
-  /** Reads the records that the engine holds already, then follows it. */
-  static async open(engine: LedgerEngine, consensus: () => PbftNode): Promise<NodeLedger> {
-    const ledger = new NodeLedger(engine, consensus);
+  /** Reads the records that the engine holds already, then follows it. `requireRoom` refuses submissions while it throws. */
+  static async open(
+    engine: LedgerEngine,
+    consensus: () => PbftNode,
+    requireRoom: () => void = () => undefined,
+  ): Promise<NodeLedger> {
+    const ledger = new NodeLedger(engine, consensus, requireRoom);
     await ledger.book.load(engine);
     engine.subscribe((block) => {
       for (const entry of block.entries) ledger.book.follow(entry, engine.state);
@@ -244,6 +250,7 @@ export class NodeLedger implements LedgerReads, AuthorityLedger {
   async submit(request: Uint8Array): Promise<readonly CommittedEntry[]> {
     const { tx } = decodeRequest(request);
     const id = toHex(transactionId(tx));
+    this.#requireRoom();
     try {
       await this.#admitted(request);
     } catch (error) {

@@ -58,6 +58,7 @@ import { type BackupPlan, BackupSchedule, backupLive } from './backup.ts';
 import { Companions } from './companions.ts';
 import { Copies } from './copies.ts';
 import { Custody } from './custody.ts';
+import { Disk, LEDGER_RESERVE_BYTES } from './disk.ts';
 import { Epochs } from './epochs.ts';
 import { Erasure } from './erasure.ts';
 import { eraseFieldKeys, type FieldOwner, heldFieldKeys } from './field-keys.ts';
@@ -157,6 +158,7 @@ export class MemberNode {
   readonly replication: Replication;
   readonly erasure: Erasure;
   readonly scrub: Scrub;
+  readonly disk: Disk;
   readonly parts: Parts;
   readonly shares: Shares;
   readonly custody: Custody;
@@ -191,6 +193,7 @@ export class MemberNode {
     headers: HeaderStore;
     staging: Staging;
     companions: Companions;
+    disk: Disk;
     environments: readonly Environment[];
     store: Environment;
     local: Uint8Array;
@@ -210,6 +213,7 @@ export class MemberNode {
     this.headers = parts.headers;
     this.staging = parts.staging;
     this.companions = parts.companions;
+    this.disk = parts.disk;
     this.options = options;
     this.#environments = parts.environments;
     this.#store = store;
@@ -372,7 +376,11 @@ export class MemberNode {
     const self = decoded.members.find((one) => toHex(one.validatorKey) === toHex(signer.publicKey.key));
     if (self === undefined)
       throw new CodedError('member.unknown', 'the genesis names no member with this validator key');
-    const ledgerEnv = openEnvironment(join(dir, 'ledger'), { tables: LEDGER_TABLES });
+    const disk = new Disk(dir, (name, fields) => log.event(name, fields));
+    const ledgerEnv = openEnvironment(join(dir, 'ledger'), {
+      tables: LEDGER_TABLES,
+      reserveBytes: LEDGER_RESERVE_BYTES,
+    });
     const nodeEnv = openEnvironment(join(dir, 'node'), { tables: NODE_TABLES });
     const payloads = await openPayloads(options.payloads ?? { kind: 'embedded' }, dir);
     const headers = await openHeaderStore(join(dir, 'headers'), { random });
@@ -380,7 +388,7 @@ export class MemberNode {
     const stagingKey = hkdfSha256(local, new Uint8Array(), 'hippocrypt/staging/1', 32);
     const staging = await Staging.open(join(dir, 'staging'), stagingKey, { random });
     const engine: LedgerEngine = await LedgerEngine.open({
-      store: new WriteBehind(ledgerEnv),
+      store: new WriteBehind(disk.patient(ledgerEnv)),
       genesis,
       cosign: { member: self.id, signer },
       ...(options.signatures === undefined ? {} : { signatures: options.signatures }),
@@ -411,7 +419,11 @@ export class MemberNode {
         if (event.type !== 'decided') log.event(`consensus.${event.type}`, eventFields({ ...event }));
       },
     });
-    const ledger = await NodeLedger.open(engine, () => consensus);
+    const ledger = await NodeLedger.open(
+      engine,
+      () => consensus,
+      () => disk.requireRoom(),
+    );
     const node = new MemberNode({
       id: memberId(self.id),
       operator: await operatorOf(keystore),
@@ -425,6 +437,7 @@ export class MemberNode {
       headers,
       staging,
       companions: await Companions.open(dir, memberId(self.id), local),
+      disk,
       environments: [ledgerEnv, nodeEnv],
       store: nodeEnv,
       local,
@@ -604,6 +617,7 @@ export class MemberNode {
     await this.app?.close();
     await this.shares.stop();
     for (const stop of this.#stops) await stop();
+    this.disk.stop();
     await this.consensus.stop();
     await this.engine.close();
     await this.payloads.close();

@@ -23,8 +23,8 @@ const MANIFESTS = 'manifests';
 const FETCH_TIMEOUT_MS = 20_000;
 /** Pause after a custodian could not be reached, doubled up to the second value. */
 const RETRY_MS = 100;
-/** Failures are told once the pause has grown beyond this. */
-const RETRY_MS_TOLD = 1_000;
+/** Failures are told once the pause has grown beyond this: a manifest may have moved on several times in a row. */
+const RETRY_MS_TOLD = 8_000;
 const RETRY_MS_MAX = 30_000;
 
 export interface ReplicasOptions {

@@ -6,7 +6,7 @@ import { CodedError } from '../codec/errors.ts';
 import type { EntryId, RecordId, SubjectId } from '../codec/ids.ts';
 import { DEFAULT_POLICIES, DEFAULT_SEARCH_POLICY, toBalpAuditEvents } from '../fhir/index.ts';
 import { hasRight, type Purpose, STATE } from '../ledger/index.ts';
-import { fileSystemProbe, handleIpfsRequest, restoredMark, SPACE_RESERVE_BYTES } from '../storage/index.ts';
+import { handleIpfsRequest, restoredMark } from '../storage/index.ts';
 import { auditView } from './audit.ts';
 import { importDocument } from './import-service.ts';
 import type { MemberNode } from './member.ts';
@@ -107,6 +107,7 @@ export function servicesOf(node: MemberNode): Services {
       answer: (request) => handleIpfsRequest(node.payloads, request),
     },
     storage: () => storageStatus(node),
+    disk: () => node.disk.status(),
     listRecords: ({ limit, cursor, patient, custodian }) => {
       const ids = patient === undefined ? allRecords(node, custodian) : ledger.book.ofPatient(patient);
       return page(ids, limit, cursor, (id) => {
@@ -123,7 +124,7 @@ export function servicesOf(node: MemberNode): Services {
     importBundle: (by, body) => importDocument({ member: node.id, records, subjects }, by, body),
     ready: () => isReady(node),
     status: async () => {
-      const consensus = node.consensus.status();
+      const consensus = consensusOf(node);
       const checkpoint = node.engine.checkpoint()?.checkpoint;
       return {
         ready: isReady(node),
@@ -137,7 +138,7 @@ export function servicesOf(node: MemberNode): Services {
             records: ledger.state(STATE.counter(node.id)) ?? 0,
           },
           storage: storageStatus(node),
-          disk: { freeBytes: fileSystemProbe(node.options.dir)(), reserveBytes: SPACE_RESERVE_BYTES },
+          disk: node.disk.status(),
           backup: node.backups?.status() ?? null,
           restored: (await restoredMark(node.options.dir)) !== undefined,
           clock: node.options.clock(),
@@ -149,9 +150,21 @@ export function servicesOf(node: MemberNode): Services {
   };
 }
 
+/** The consensus of a node that has halted has no status of its own any more. */
+function consensusOf(node: MemberNode): { readonly halted: boolean; readonly voting: boolean } {
+  try {
+    return node.consensus.status();
+  } catch {
+    const { height } = node.ledger.tip();
+    return { halted: true, voting: false, ...{ height } };
+  }
+}
+
 function isReady(node: MemberNode): boolean {
-  const { halted, voting } = node.consensus.status();
-  return !halted && voting && node.authority.ready && node.indexes !== undefined;
+  const { halted, voting } = consensusOf(node);
+  return (
+    !halted && voting && !node.disk.status().waiting && node.authority.ready && node.indexes !== undefined
+  );
 }
 
 function storageStatus(node: MemberNode): ReturnType<Services['storage']> {

@@ -94,7 +94,7 @@ async function judgeConfig(config: NodeConfig): Promise<Finding[]> {
   const isJudged = running.some(({ part }) => part === 'disk');
   if (isJudged || !existsSync(config.dir)) return [...stores, ...running];
   const freeBytes = fileSystemProbe(config.dir)();
-  return [...stores, diskSpace({ freeBytes, reserveBytes: SPACE_RESERVE_BYTES }), ...running];
+  return [...stores, diskSpace({ freeBytes, reserveBytes: SPACE_RESERVE_BYTES, waiting: false }), ...running];
 }
 
 /** Opens each store of a stopped node and closes it again; of a running one it says that they are in use. */

@@ -29,6 +29,8 @@ export interface EnvironmentOptions {
   readonly tables: readonly string[];
   /** Replaces the file system's answer about free space. */
   readonly freeBytes?: FreeSpaceProbe;
+  /** Room that writes leave; `SPACE_RESERVE_BYTES` unless told. */
+  readonly reserveBytes?: number;
 }
 
 export interface Environment extends KvStore {
@@ -76,11 +78,12 @@ export function openEnvironment(dir: string, options: EnvironmentOptions): Envir
       );
     }
     flushNow(lock.dir);
+    const freeBytes = options.freeBytes ?? fileSystemProbe(lock.dir);
     return new LmdbEnvironment(
       lock.dir,
       root,
       tables,
-      options.freeBytes ?? fileSystemProbe(lock.dir),
+      (bytes) => requireSpace(freeBytes, bytes, options.reserveBytes),
       lock.release,
     );
   } catch (cause) {
@@ -93,7 +96,7 @@ class LmdbEnvironment implements Environment {
   readonly dir: string;
   readonly #root: RootDatabase<Uint8Array, Uint8Array>;
   readonly #tables: ReadonlyMap<string, Table>;
-  readonly #freeBytes: FreeSpaceProbe;
+  readonly #requireSpace: (bytes: number) => void;
   readonly #release: () => void;
   readonly #pending = new Set<Promise<void>>();
   #state: 'open' | 'failed' | 'closed' = 'open';
@@ -103,13 +106,13 @@ class LmdbEnvironment implements Environment {
     dir: string,
     root: RootDatabase<Uint8Array, Uint8Array>,
     tables: ReadonlyMap<string, Table>,
-    freeBytes: FreeSpaceProbe,
+    requireSpace: (bytes: number) => void,
     release: () => void,
   ) {
     this.dir = dir;
     this.#root = root;
     this.#tables = tables;
-    this.#freeBytes = freeBytes;
+    this.#requireSpace = requireSpace;
     this.#release = release;
   }
 
@@ -141,7 +144,7 @@ class LmdbEnvironment implements Environment {
     }
     // Removing must stay possible when there is no space.
     const adds = ops.some((op) => 'value' in op);
-    if (adds && options.fromReserve !== true) requireSpace(this.#freeBytes, bytes);
+    if (adds && options.fromReserve !== true) this.#requireSpace(bytes);
     const done = this.#commit(ops);
     this.#pending.add(done);
     try {

@@ -21,12 +21,16 @@ export function fileSystemProbe(dir: string): FreeSpaceProbe {
 }
 
 /** Throws `storage.full` unless `bytes` more leave the reserve untouched. */
-export function requireSpace(freeBytes: FreeSpaceProbe, bytes: number): void {
+export function requireSpace(
+  freeBytes: FreeSpaceProbe,
+  bytes: number,
+  reserve: number = SPACE_RESERVE_BYTES,
+): void {
   const free = freeBytes();
-  if (free - bytes >= SPACE_RESERVE_BYTES) return;
+  if (free - bytes >= reserve) return;
   throw storageError(
     'storage.full',
-    `writing ${bytes} bytes would leave less than the reserve of ${SPACE_RESERVE_BYTES}; free disk space`,
-    { details: { free, bytes, reserve: SPACE_RESERVE_BYTES } },
+    `writing ${bytes} bytes would leave less than the reserve of ${reserve}; free disk space`,
+    { details: { free, bytes, reserve } },
   );
 }

@@ -17,7 +17,7 @@ function partsWith(change: Partial<Parts>): Parts {
     authority: { ready: true, shareEpoch: 0 },
     indexer: { ready: true, covered: 10, records: 10 },
     storage: { copies: 2, waiting: 0, failing: 0, unreceipted: 0, erasing: 0, scrub },
-    disk: { freeBytes: 4_000, reserveBytes: 1_000 },
+    disk: { freeBytes: 4_000, reserveBytes: 1_000, waiting: false },
     backup: { everyMinutes: 60, newestAt: NOW - MINUTE, failed: null },
     restored: false,
     clock: NOW,
@@ -32,6 +32,9 @@ function found(part: string, change: Partial<Parts>): Finding {
   return finding;
 }
 
+const room = (freeBytes: number, waiting = false): Partial<Parts> => ({
+  disk: { freeBytes, reserveBytes: 1_000, waiting },
+});
 const silent = (count: number): Parts['peers'] =>
   partsWith({}).peers.map((one, i) => (i < count ? { ...one, height: null, clockOffsetMs: null } : one));
 const offset = (ms: number): Parts['peers'] =>
@@ -67,9 +70,10 @@ describe('a diagnosis', () => {
     ['replication', 'bad', 'copies that nobody gives', { storage }],
     ['replication', 'note', 'copies that a silent member may give', { storage, peers: silent(1) }],
     ['scrub', 'bad', 'damage that nobody mends', { storage: { ...storage, scrub: damaged } }],
-    ['disk', 'note', 'little room', { disk: { freeBytes: 3_999, reserveBytes: 1_000 } }],
-    ['disk', 'note', 'the reserve just free', { disk: { freeBytes: 1_000, reserveBytes: 1_000 } }],
-    ['disk', 'bad', 'less than the reserve', { disk: { freeBytes: 999, reserveBytes: 1_000 } }],
+    ['disk', 'note', 'little room', room(3_999)],
+    ['disk', 'note', 'the reserve just free', room(1_000)],
+    ['disk', 'bad', 'less than the reserve', room(999)],
+    ['disk', 'bad', 'a ledger that waits', room(5_000, true)],
     ['backup', 'note', 'none configured', { backup: null }],
     ['backup', 'good', 'one missed', backup({ newestAt: NOW - 125 * MINUTE })],
     ['backup', 'bad', 'two missed', backup({ newestAt: NOW - 126 * MINUTE })],
