@@ -34,6 +34,7 @@ import { ledgerRoutes } from './routes/ledger.ts';
 import { memberRoutes } from './routes/members.ts';
 import { operationRoutes } from './routes/operations.ts';
 import { payloadRoutes } from './routes/payloads.ts';
+import { proposalRoutes } from './routes/proposals.ts';
 import { recordRoutes } from './routes/records.ts';
 import { searchRoutes } from './routes/search.ts';
 import { sessionRoutes } from './routes/session.ts';
@@ -156,6 +157,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
       consentRoutes(v1, services);
       searchRoutes(v1, services);
       ledgerRoutes(v1, services);
+      proposalRoutes(v1, services);
     },
     { prefix: '/v1' },
   );

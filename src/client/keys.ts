@@ -5,7 +5,7 @@
  */
 import { combineKey, decodeKeyRing, emptyKeyRing, encodeKeyRing, type KeyRing } from '../abe/index.ts';
 import { fromBase64url, fromHex, toHex } from '../codec/bytes.ts';
-import { CodedError } from '../codec/errors.ts';
+import { CodedError, hasCode } from '../codec/errors.ts';
 import { partInfo } from '../codec/hpke-info.ts';
 import type { Context } from './context.ts';
 import { type OpenedParts, openIntoRing } from './parts.ts';
@@ -51,8 +51,35 @@ export class Keys {
     this.#context = context;
   }
 
-  /** Requests a new key for `attributes`, or for everything that is held. */
+  /**
+   * Requests a new key for `attributes`, or for everything that is held. Asks once more when the authorities' shares were
+   * renewed in between: parts of two share epochs are never put together.
+   */
   async request(attributes?: readonly string[]): Promise<KeyReport> {
+    try {
+      return await this.#request(attributes);
+    } catch (error) {
+      if (!hasCode(error, 'authority.too_few')) throw error;
+      const { shareEpoch } = await this.#context.authorityKeys();
+      if (!(await this.isOutdated(shareEpoch))) throw error;
+      return this.#request(attributes);
+    }
+  }
+
+  /** Whether the authorities' shares are of another epoch than `shareEpoch` now. */
+  async isOutdated(shareEpoch: number): Promise<boolean> {
+    this.#context.refresh();
+    return (await this.#context.authorityKeys()).shareEpoch !== shareEpoch;
+  }
+
+  /** A new key for what the present one is for, under the share epoch of now. */
+  async renewed(): Promise<KeyRing> {
+    this.#context.refresh();
+    await this.request();
+    return this.current();
+  }
+
+  async #request(attributes?: readonly string[]): Promise<KeyReport> {
     const context = this.#context;
     const wanted = attributes ?? (await this.#held());
     if (wanted.length === 0)
@@ -64,7 +91,11 @@ export class Keys {
       { body: signed },
     );
     const generation = answer.committed.result.generation as number;
-    const keys = await context.authorityKeys();
+    let keys = await context.authorityKeys();
+    if (keys.shareEpoch !== answer.committed.result.shareEpoch) {
+      context.refresh();
+      keys = await context.authorityKeys();
+    }
     const id = fromHex(answer.keyId);
     const { ring, refused } = await this.openParts(emptyKeyRing(keys, id, generation), answer.parts, id);
     const { quorum, rejected } = combineKey({

@@ -15,7 +15,7 @@ import {
 import { fromBase64url, fromHex, toBase64url, toHex } from '../codec/bytes.ts';
 import { encodeCbor } from '../codec/cbor.ts';
 import { cidOf } from '../codec/cid.ts';
-import { CodedError } from '../codec/errors.ts';
+import { CodedError, hasCode } from '../codec/errors.ts';
 import { hpkeSeal } from '../codec/hpke.ts';
 import { keywordsInfo } from '../codec/hpke-info.ts';
 import { memberId } from '../codec/ids.ts';
@@ -210,7 +210,13 @@ export class Records {
     return this.#access(records, purpose, await this.#keys.current());
   }
 
-  async #access(records: readonly RecordInfo[], purpose: Purpose, ring: KeyRing): Promise<AccessReport> {
+  /** With `mayRenew` a key of an earlier share epoch is renewed, and access asked for once more. */
+  async #access(
+    records: readonly RecordInfo[],
+    purpose: Purpose,
+    ring: KeyRing,
+    mayRenew = true,
+  ): Promise<AccessReport> {
     const context = this.#context;
     const signed = await context.sign('Access', {
       keyId: ring.keyId,
@@ -223,10 +229,19 @@ export class Records {
       verdicts: Verdict[];
       parts: PartsJson;
     }>('POST', '/v1/access', { body: signed });
+    if (mayRenew && answer.verdicts.some((verdict) => verdict.reason === 'share_epoch'))
+      return this.#access(records, purpose, await this.#keys.renewed(), false);
     // Where everything is denied there are no gates to open.
     if (!answer.verdicts.some((verdict) => verdict.granted)) return { ...answer, ring };
-    const { ring: gated } = await this.#keys.openParts(ring, answer.parts, fromHex(answer.committed.entryId));
-    return { ...answer, ring: gated };
+    const entry = fromHex(answer.committed.entryId);
+    try {
+      const { ring: gated } = await this.#keys.openParts(ring, answer.parts, entry);
+      return { ...answer, ring: gated };
+    } catch (error) {
+      if (!mayRenew || !hasCode(error, 'authority.too_few')) throw error;
+      if (!(await this.#keys.isOutdated(ring.shareEpoch))) throw error;
+      return this.#access(records, purpose, await this.#keys.renewed(), false);
+    }
   }
 
   /** Opens a record: Access, gates, header, payload. Throws `access.denied` with the ledger's reason. */

@@ -157,6 +157,7 @@ export {
   type AppliedLeaf,
   type AttributeState,
   accusedDealers,
+  approvalsNeeded,
   applyBlock,
   applyGenesis,
   type BlockContext,

@@ -46,6 +46,22 @@ export class Agent {
     records: readonly { readonly id: RecordId; readonly version: number }[],
     purpose: Purpose,
   ): Promise<Granted> {
+    const { authorityKeys } = this.#options;
+    const { shareEpoch } = authorityKeys();
+    try {
+      return await this.#access(subject, records, purpose);
+    } catch (error) {
+      // Shares that were renewed meanwhile make keys and grants of before stale: asked for once more.
+      if (authorityKeys().shareEpoch === shareEpoch) throw error;
+      return this.#access(subject, records, purpose);
+    }
+  }
+
+  async #access(
+    subject: SubjectId,
+    records: readonly { readonly id: RecordId; readonly version: number }[],
+    purpose: Purpose,
+  ): Promise<Granted> {
     const { commit, parts } = this.#options;
     let ring = await this.#ring(subject);
     ring = await this.#extended(subject, ring);

@@ -66,6 +66,7 @@ export function servicesOf(node: MemberNode): Services {
           threshold: share?.threshold ?? null,
           members: share?.members ?? [],
           keys: node.encodedAuthorityKeys(),
+          ceremony: ceremonyOf(node),
         };
       },
     },
@@ -148,6 +149,14 @@ export function servicesOf(node: MemberNode): Services {
       };
     },
   };
+}
+
+/** The latest ceremony as operators see it. */
+function ceremonyOf(node: MemberNode): Record<string, unknown> | null {
+  const view = node.shares.view();
+  if (view === null) return null;
+  const { waitsUntilMs, ...rest } = view;
+  return { ...rest, waitsUntil: new Date(waitsUntilMs).toISOString() };
 }
 
 /** The consensus of a node that has halted has no status of its own any more. */

@@ -20,9 +20,8 @@ import { checkShared, grantShared } from './subjects.ts';
 /** Labels of a registry that are copied in a microsecond. */
 const LABELS_PER_UNIT = 8;
 
-/** Approvals that a proposal of `kind` needs among the members of now. */
-function needed({ state }: RuleContext, kind: Proposal['kind']): number {
-  const n = (state.get(STATE.members) ?? []).length;
+/** Approvals that a proposal of `kind` needs among `n` members. */
+export function approvalsNeeded(kind: Proposal['kind'], n: number): number {
   return kind === 'Reconfig' ? quorumOf(n) : majorityOf(n);
 }
 
@@ -125,7 +124,7 @@ function enact(context: RuleContext, proposal: Proposal): void {
 function tally(context: RuleContext, proposal: ProposalState): ProposalState {
   const members = context.state.get(STATE.members) ?? [];
   const count = proposal.approvals.filter((member) => members.includes(member)).length;
-  if (count < needed(context, proposal.kind)) return proposal;
+  if (count < approvalsNeeded(proposal.kind, members.length)) return proposal;
   enact(context, proposal);
   return { ...proposal, executed: true };
 }

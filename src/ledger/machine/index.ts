@@ -29,6 +29,7 @@ export {
   stillInForce,
 } from './decision.ts';
 export { applyGenesis } from './genesis.ts';
+export { approvalsNeeded } from './governance.ts';
 export { consentAttribute, heldAttributes, holds } from './holding.ts';
 export { RECONFIG_DELAY } from './membership.ts';
 export { registryOf } from './policies.ts';
