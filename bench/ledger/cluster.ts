@@ -22,7 +22,7 @@ export type Question =
   | { readonly type: 'relink'; readonly peers: readonly LinkPeer[] }
   /** Begins without a history, and ends when `height` is applied. */
   | { readonly type: 'follow'; readonly peers: readonly LinkPeer[]; readonly height: number }
-  /** How many of these entries (base64) are not on this member's disk. */
+  /** How many of these requests (their names) are not on this member's disk. */
   | { readonly type: 'missing'; readonly entries: readonly string[] }
   | { readonly type: 'stop' };
 

@@ -59,7 +59,8 @@ function infoOf(request: Uint8Array): RequestInfo {
 }
 
 const keyOf = (info: Pick<RequestInfo, 'client' | 'nonce'>): string => info.client + info.nonce;
-const keyIn = (request: Uint8Array): string =>
+/** Names a request by its client and nonce. */
+export const nameOf = (request: Uint8Array): string =>
   Buffer.from(request.buffer, request.byteOffset, 40).toString('latin1');
 
 export class EntryLog implements Application, BlockStore {
@@ -83,10 +84,6 @@ export class EntryLog implements Application, BlockStore {
   /** Hash over all entries in their order: equal at two members exactly when their logs are. */
   get root(): Uint8Array {
     return this.#root;
-  }
-
-  has(entry: Uint8Array): boolean {
-    return this.#used.has(keyIn(entry));
   }
 
   async check(request: Uint8Array): Promise<RequestInfo> {
@@ -117,7 +114,7 @@ export class EntryLog implements Application, BlockStore {
     ]);
     this.#root = this.#rootAfter(block.batch);
     this.#size += block.batch.length;
-    for (const entry of block.batch) this.#used.add(keyIn(entry));
+    for (const entry of block.batch) this.#used.add(nameOf(entry));
     this.#tip = { height: block.height, resume: block.resume };
     return { durable: this.#store.durable() };
   }
@@ -140,11 +137,14 @@ export class EntryLog implements Application, BlockStore {
   /** Already written with the block. */
   async put(): Promise<void> {}
 
-  /** Entries as the disk holds them, block by block. */
-  stored(): Uint8Array[] {
-    return [...this.#store.range(BLOCKS, {})].flatMap(([, encoded]) => [
-      ...decodeBlock(encoded).proposal.batch,
-    ]);
+  /** Names of the requests that the disk holds. */
+  async stored(): Promise<Set<string>> {
+    await this.#store.durable();
+    const names = new Set<string>();
+    for (const [, encoded] of this.#environment.range(BLOCKS, {})) {
+      for (const request of decodeBlock(encoded).proposal.batch) names.add(nameOf(request));
+    }
+    return names;
   }
 
   async close(): Promise<void> {

@@ -81,7 +81,7 @@ async function main(index: number, dir: string, genesis: Genesis): Promise<void>
         return { type: 'followed', ms: performance.now() - began, height: node.status().height };
       }
       case 'missing': {
-        const stored = new Set(application.stored().map((entry) => Buffer.from(entry).toString('base64')));
+        const stored = await application.stored();
         return { type: 'missing', count: question.entries.filter((entry) => !stored.has(entry)).length };
       }
       case 'stop':

@@ -43,6 +43,7 @@ export class Executor {
   readonly #verifier: Verifier;
   readonly #known = new Map<string, PooledRequest>();
   readonly #executed = new Map<string, Executed>();
+  readonly #names = new WeakMap<Proposal, readonly string[]>();
   #last: Promise<unknown> = Promise.resolve();
 
   constructor(application: Application, blocks: BlockStore, verifier: Verifier) {
@@ -51,9 +52,8 @@ export class Executor {
     this.#verifier = verifier;
   }
 
-  /** Admits request bytes; rejects with the application's error. */
-  async admit(bytes: Uint8Array): Promise<PooledRequest> {
-    const name = requestName(bytes);
+  /** Admits request bytes, which are not written into any more; rejects with the application's error. */
+  async admit(bytes: Uint8Array, name = requestName(bytes)): Promise<PooledRequest> {
     const known = this.#known.get(name);
     if (known !== undefined) return known;
     const info = await this.#application.check(bytes);
@@ -68,9 +68,18 @@ export class Executor {
     return request;
   }
 
-  /** Whether these bytes were admitted before. */
-  known(bytes: Uint8Array): PooledRequest | undefined {
-    return this.#known.get(requestName(bytes));
+  /** The request of this `requestName`, if it was admitted before. */
+  known(name: string): PooledRequest | undefined {
+    return this.#known.get(name);
+  }
+
+  /** `requestName` of each request of a proposal, taken once for all that is done with it. */
+  #namesOf(proposal: Proposal): readonly string[] {
+    const before = this.#names.get(proposal);
+    if (before !== undefined) return before;
+    const names = proposal.batch.map(requestName);
+    this.#names.set(proposal, names);
+    return names;
   }
 
   #exclusive<T>(run: () => Promise<T>): Promise<T> {
@@ -153,10 +162,11 @@ export class Executor {
   async #requestsHold(proposal: Proposal): Promise<boolean> {
     const ids = new Set<string>();
     const nonces = new Set<string>();
-    for (const bytes of proposal.batch) {
+    const names = this.#namesOf(proposal);
+    for (const [i, bytes] of proposal.batch.entries()) {
       let request: PooledRequest;
       try {
-        request = this.known(bytes) ?? (await this.admit(bytes));
+        request = this.known(names[i]) ?? (await this.admit(bytes, names[i]));
       } catch {
         return false;
       }
@@ -176,7 +186,7 @@ export class Executor {
       const { proposal, qc } = block;
       const executed = this.#executed.get(proposal.hash);
       if (executed === undefined) throw new Error('invariant broken: a decided block was not executed');
-      const names = proposal.batch.map(requestName);
+      const names = this.#namesOf(proposal);
       const ids = await Promise.all(proposal.batch.map((bytes, i) => this.#idOf(bytes, names[i], identify)));
       const next = advance(chain, proposal, qc, executed);
       const decided = decidedBlock(block, next);

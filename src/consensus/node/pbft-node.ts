@@ -25,11 +25,11 @@ import {
 import type { Transport } from '../transport/port.ts';
 import type { PeerId } from '../validators.ts';
 import type { Wal } from '../wal/wal.ts';
-import { toHex } from '../wire/bytes.ts';
+import { copyOf, toHex } from '../wire/bytes.ts';
 import { decodeBlock, decodeMessage, encodeMessage } from '../wire/codec.ts';
 import { encodeEvidence } from '../wire/evidence.ts';
 import { type Block, HELLO_NONCE_BYTES, type Message } from '../wire/messages.ts';
-import { Executor } from './executor.ts';
+import { Executor, requestName } from './executor.ts';
 import type { ValidatorKey } from './keys.ts';
 import { redo } from './redo.ts';
 import { Router } from './router.ts';
@@ -215,15 +215,16 @@ export class PbftNode {
         `expected a request of at most ${REQUEST_BYTES_MAX} bytes`,
       );
     }
-    const done = this.#submissions.doneBytes(request);
+    const name = requestName(request);
+    const done = this.#submissions.doneNamed(name);
     if (done !== undefined) return done;
     let admitted: PooledRequest;
     try {
-      admitted = await this.#executor.admit(request);
+      admitted = await this.#executor.admit(request, name);
     } catch (error) {
       // Its block may be under way into committed state: then the repeat is answered with its place.
       await this.#executor.idle();
-      const place = this.#submissions.doneBytes(request);
+      const place = this.#submissions.doneNamed(name);
       if (place !== undefined) return place;
       throw error;
     }
@@ -528,7 +529,8 @@ export class PbftNode {
 
   /** A peer that sends what is refused is not listened to for the rest of the second: refusing costs a signature. */
   #onRequest(from: PeerId, bytes: Uint8Array, isOrdered = true): void {
-    const known = this.#executor.known(bytes);
+    const name = requestName(bytes);
+    const known = this.#executor.known(name);
     if (known !== undefined) {
       if (isOrdered) this.#feed({ t: 'request', request: known });
       return;
@@ -540,7 +542,7 @@ export class PbftNode {
     const refused = before?.second === second ? before : { second, count: 0 };
     this.#refused.set(counter, refused);
     if (refused.count >= REFUSED_PER_SECOND_MAX) return;
-    this.#executor.admit(bytes.slice()).then(
+    this.#executor.admit(copyOf(bytes), name).then(
       (request: PooledRequest) => {
         if (isOrdered) this.#feed({ t: 'request', request });
       },

@@ -1,6 +1,5 @@
 /** Who waits for which request, and where recent requests were decided, so that a repeat gets the same answer. */
 import type { ConsensusError } from '../errors.ts';
-import { requestName } from './executor.ts';
 
 /** Where a request stands: block height and index in its batch. */
 export interface Submitted {
@@ -20,7 +19,7 @@ interface Waiting {
 export class Submissions {
   readonly #waiting = new Map<string, Waiting>();
   readonly #done = new Map<string, Submitted>();
-  readonly #doneBytes = new Map<string, Submitted>();
+  readonly #doneNamed = new Map<string, Submitted>();
 
   get waiting(): boolean {
     return this.#waiting.size > 0;
@@ -30,8 +29,9 @@ export class Submissions {
     return this.#done.get(id);
   }
 
-  doneBytes(request: Uint8Array): Submitted | undefined {
-    return this.#doneBytes.size === 0 ? undefined : this.#doneBytes.get(requestName(request));
+  /** The place of the request whose bytes have this `requestName`. */
+  doneNamed(name: string): Submitted | undefined {
+    return this.#doneNamed.get(name);
   }
 
   /** The place of the request once it is decided; all who wait for one id share it. */
@@ -45,7 +45,7 @@ export class Submissions {
 
   /** The request of `id`, whose bytes have `name`, was applied at `place`. */
   resolve(id: string | undefined, name: string, place: Submitted): void {
-    remember(this.#doneBytes, name, place);
+    remember(this.#doneNamed, name, place);
     if (id === undefined) return;
     remember(this.#done, id, place);
     this.#waiting.get(id)?.resolve(place);
