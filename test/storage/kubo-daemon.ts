@@ -28,11 +28,22 @@ export interface KuboDaemon {
   /** Stops answering without closing connections, until `resume`. */
   pause(): void;
   resume(): void;
+  /** SIGKILL, by its own process id. Resolves when it is gone. */
+  kill(): Promise<void>;
+  /** Starts it again on the same repository and port. */
+  restart(): Promise<void>;
 }
 
-/** Starts a daemon with Kubo's own default import settings, which differ from ours, and waits until it is ready. */
-export async function startKubo(binary: string, config: Record<string, unknown> = {}): Promise<KuboDaemon> {
-  const repo = mkdtempSync(join(tmpdir(), 'hippocrypt-kubo-'));
+/**
+ * Starts a daemon with Kubo's own default import settings, which differ from ours, and waits until it is ready. Its repository is
+ * a directory of its own below `place`.
+ */
+export async function startKubo(
+  binary: string,
+  config: Record<string, unknown> = {},
+  place: string = tmpdir(),
+): Promise<KuboDaemon> {
+  const repo = mkdtempSync(join(place, 'hippocrypt-kubo-'));
   const env = { ...process.env, IPFS_PATH: repo, IPFS_TELEMETRY: 'off' };
   const run = (...args: string[]) => {
     const { status, stderr } = spawnSync(binary, args, { env, encoding: 'utf8' });
@@ -43,7 +54,9 @@ export async function startKubo(binary: string, config: Record<string, unknown> 
   const settings = { 'Addresses.Swarm': [], 'Addresses.Gateway': [], 'Routing.Type': 'none', ...config };
   for (const [key, value] of Object.entries(settings)) run('config', '--json', key, JSON.stringify(value));
 
-  const daemon = spawn(binary, ['daemon', '--offline'], { env, stdio: ['ignore', 'pipe', 'inherit'] });
+  const begin = (): ChildProcess =>
+    spawn(binary, ['daemon', '--offline'], { env, stdio: ['ignore', 'pipe', 'inherit'] });
+  let daemon = begin();
   const { url, gatewayUrl } = await readyUrls(daemon);
   return {
     url,
@@ -60,11 +73,20 @@ export async function startKubo(binary: string, config: Record<string, unknown> 
     async stop() {
       daemon.kill('SIGCONT');
       daemon.kill('SIGINT');
-      if (daemon.exitCode === null) await once(daemon, 'exit');
+      if (daemon.exitCode === null && daemon.signalCode === null) await once(daemon, 'exit');
       rmSync(repo, { recursive: true, force: true });
     },
     pause: () => daemon.kill('SIGSTOP'),
     resume: () => daemon.kill('SIGCONT'),
+    async kill() {
+      daemon.kill('SIGKILL');
+      if (daemon.exitCode === null && daemon.signalCode === null) await once(daemon, 'exit');
+    },
+    async restart() {
+      run('config', '--json', 'Addresses.API', JSON.stringify(`/ip4/127.0.0.1/tcp/${new URL(url).port}`));
+      daemon = begin();
+      await readyUrls(daemon);
+    },
   };
 }
 

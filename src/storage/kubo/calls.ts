@@ -68,6 +68,9 @@ function kuboFailure(cause: unknown): CodedError {
   if (status === 401 || status === 403) {
     return storageError('storage.kubo_refused', 'the Kubo daemon refused the credentials', { cause });
   }
+  if (/no space left on device|disk quota exceeded/i.test(message)) {
+    return storageError('storage.full', 'the disk of the Kubo daemon is full; free space there', { cause });
+  }
   if (/not found|could not find/i.test(message) && status !== 404) {
     return storageError('storage.not_found', 'the Kubo daemon lacks a block', { cause });
   }
