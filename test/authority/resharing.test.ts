@@ -218,8 +218,12 @@ describe('resharing', () => {
       key: signerOf(operatorOf('elm')).publicKey,
       hpkeKey: bytesOf('hpke elm'),
     };
-    const proof = validatorOf('elm').sign(admissionMessage(CHAIN_ID, member, operator));
-    await reconfigure(circle, { add: { member, operator, proof }, remove: null }, ['birch', 'cedar']);
+    const checkpoint = circle.ledger.checkpoint();
+    const proof = validatorOf('elm').sign(admissionMessage(CHAIN_ID, member, operator, checkpoint));
+    await reconfigure(circle, { add: { member, operator, checkpoint, proof }, remove: null }, [
+      'birch',
+      'cedar',
+    ]);
     circle.sit(new Seat(circle, 'elm'));
     // The holders stay those of the share epoch until it changes.
     expect(circle.share(0).members).toEqual(MEMBER_IDS);

@@ -5,7 +5,11 @@ import { encodeCbor } from '../../src/codec/cbor.ts';
 import { sha256 } from '../../src/codec/hash.ts';
 import { ed25519Signer, type Signer } from '../../src/codec/signature.ts';
 import {
+  assembleCheckpoint,
   type CommittedEntry,
+  checkpointBody,
+  checkpointOrigin,
+  cosign,
   type EntryBodies,
   type EntryType,
   encodeGenesis,
@@ -240,6 +244,18 @@ export class TestLedger {
     const body =
       outcome.shareEpoch === 0 ? outcome : { ...outcome, transcript: await this.toConfirm(outcome.members) };
     await this.block(body.members.map((member) => this.request(operatorOf(member), 'ShareEpoch', body)));
+  }
+
+  /** A checkpoint of now that `members` have cosigned. */
+  checkpoint(members: readonly string[] = MEMBER_IDS): string {
+    const { size, logRoot, height, time, stateRoot } = this.engine.head;
+    const origin = checkpointOrigin(CHAIN_ID);
+    const epoch = this.engine.get(STATE.chain)?.validatorEpoch ?? 0;
+    const body = checkpointBody({ origin, size, root: logRoot, height, time, stateRoot, epoch });
+    return assembleCheckpoint(
+      body,
+      members.map((member) => cosign(body, origin, member, validatorOf(member))),
+    );
   }
 
   /** A ShareRenew of `members` that all of them approve; the id of its ceremony. */

@@ -48,6 +48,10 @@ export const GROUP_ELEMENT_BYTES_MAX = 1024;
 /** Most bytes of the consensus messages inside Evidence. */
 export const EVIDENCE_BYTES_MAX = 64 * 1024;
 
+/** Most characters of a cosigned checkpoint. */
+export const CHECKPOINT_CHARS_MAX = 16 * 1024;
+/** A newcomer's checkpoint is at most so many blocks old when its admission is proposed: it is up, and follows. */
+export const ADMISSION_BLOCKS_MAX = 256;
 /** Most bytes of a dealer's opening: a commitment for each of 64 authorities, and its proof. */
 export const SHARE_OPENING_BYTES_MAX = 64 * 576 + 64;
 /** Most bytes of one sealed sub-share. */

@@ -1,5 +1,5 @@
 /** ShareEpoch, Proposal, Approval, Reconfig, Evidence: what no member decides alone. */
-import { EVIDENCE_BYTES_MAX, GROUP_ELEMENT_BYTES_MAX, MEMBERS_MAX } from './bounds.ts';
+import { CHECKPOINT_CHARS_MAX, EVIDENCE_BYTES_MAX, GROUP_ELEMENT_BYTES_MAX, MEMBERS_MAX } from './bounds.ts';
 import { windowMs } from './ceremony.ts';
 import { bytes32, bytes64, count, member, time } from './common.ts';
 import {
@@ -12,6 +12,7 @@ import {
   map,
   nullable,
   oneOf,
+  text,
 } from './fields.ts';
 import { type GenesisOperator, genesisOperator, type Member, memberRecord } from './members.ts';
 import { type AttributeSet, attributeSet, type RegistryPut, registryPut } from './subjects.ts';
@@ -26,11 +27,15 @@ export interface ShareEpoch {
   readonly transcript: Uint8Array;
 }
 
-/** A hospital that joins. `proof` is its validator key's signature over `admissionMessage`. */
+/**
+ * A hospital that joins. `checkpoint` is a cosigned one that its node has reached; `proof` is its validator key's signature
+ * over `admissionMessage`.
+ */
 export interface Admission {
   readonly member: Member;
   /** Its first operator, who enrols everybody else. */
   readonly operator: GenesisOperator;
+  readonly checkpoint: string;
   readonly proof: Uint8Array;
 }
 
@@ -89,6 +94,7 @@ export const shareEpoch: Decode<ShareEpoch> = (value, field) => {
 const admission: Decode<Admission> = map<Admission>({
   member: memberRecord,
   operator: genesisOperator,
+  checkpoint: text(1, CHECKPOINT_CHARS_MAX),
   proof: bytes64,
 });
 

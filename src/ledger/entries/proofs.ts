@@ -57,9 +57,14 @@ export function genesisMessage(document: Uint8Array): Uint8Array {
   return tagged(GENESIS_TAG, document);
 }
 
-/** What a new member's validator key signs: the chain it joins, its record and its first operator. */
-export function admissionMessage(chainId: string, member: Member, operator: GenesisOperator): Uint8Array {
-  return tagged(ADMISSION_TAG, encodeCbor([chainId, member, operator]));
+/** What a new member's validator key signs: the chain it joins, its record, its first operator, and how far it has come. */
+export function admissionMessage(
+  chainId: string,
+  member: Member,
+  operator: GenesisOperator,
+  checkpoint: string,
+): Uint8Array {
+  return tagged(ADMISSION_TAG, encodeCbor([chainId, member, operator, checkpoint]));
 }
 
 /** Name of attempt `attempt` of all at a key ceremony on a chain: no two ceremonies share one. */

@@ -7,7 +7,7 @@ import type { EligibilityClear, Proposal, Reconfig } from '../entries/governance
 import { toLabelEntry, toLabelSpec } from '../entries/labels.ts';
 import type { RegistryPut } from '../entries/subjects.ts';
 import { abortShares, checkAbort, checkRenew, openCeremony, renewShares } from './ceremony.ts';
-import { admitMember, checkAdmission, removeMember } from './membership.ts';
+import { admitMember, checkAdmission, checkUpToDate, removeMember } from './membership.ts';
 import { EVIDENCE_COST } from './meter.ts';
 import { registryOf } from './policies.ts';
 import { majorityOf, quorumOf } from './quorum.ts';
@@ -75,6 +75,7 @@ function checkProposal(context: RuleContext, proposal: Proposal): void {
       return;
     case 'Reconfig':
       checkReconfig(context, proposal.body);
+      if (proposal.body.add !== null) checkUpToDate(context, proposal.body.add);
       return;
     case 'EligibilityClear':
       checkClear(context, proposal.body);

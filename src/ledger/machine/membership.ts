@@ -1,10 +1,13 @@
 /** Who belongs to the consortium: the genesis members, admission, leaving, and the validators of each epoch. */
 import { toHex } from '../../codec/bytes.ts';
+import { CodedError } from '../../codec/errors.ts';
+import { checkpointOrigin, parseCheckpoint, verifyCheckpoint } from '../checkpoint/index.ts';
+import { ADMISSION_BLOCKS_MAX } from '../entries/bounds.ts';
 import type { Admission } from '../entries/governance.ts';
 import type { GenesisOperator, Member } from '../entries/members.ts';
 import { admissionMessage } from '../entries/proofs.ts';
 import { setAttribute } from './holding.ts';
-import { KEY_PROOF_COST } from './meter.ts';
+import { COSIGNATURE_COST, KEY_PROOF_COST } from './meter.ts';
 import { checkNewKey } from './public-keys.ts';
 import { refuse } from './refusal.ts';
 import { rightAttribute } from './rights.ts';
@@ -46,7 +49,7 @@ function membersOf(state: Overlay): readonly Member[] {
 
 export function checkAdmission({ state, chain, host, meter }: RuleContext, admission: Admission): void {
   meter.spend(2 * KEY_PROOF_COST);
-  const { member, operator, proof } = admission;
+  const { member, operator, checkpoint, proof } = admission;
   const present = membersOf(state);
   const validatorKey = { alg: 'ed25519', key: member.validatorKey } as const;
   checkNewKey(validatorKey);
@@ -56,10 +59,35 @@ export function checkAdmission({ state, chain, host, meter }: RuleContext, admis
   const wasMember = state.get(STATE.former(member.id)) !== undefined;
   if (wasMember || present.some(taken) || operator.member !== member.id) refuse('reconfig.members');
   if (state.get(STATE.subject(toHex(operator.subject))) !== undefined) refuse('subject.exists');
-  if (!host.verifies(validatorKey, admissionMessage(chain.chainId, member, operator), proof)) {
+  if (!host.verifies(validatorKey, admissionMessage(chain.chainId, member, operator, checkpoint), proof)) {
     refuse('subject.proof');
   }
 }
+
+/**
+ * Throws unless the newcomer's checkpoint is a quorum's, of the validators of now or of the epoch before, and at most 256
+ * blocks old (ledger-security rule 26). Asked when the admission is proposed: people need longer to approve it.
+ */
+export function checkUpToDate({ state, chain, height, meter }: RuleContext, { checkpoint }: Admission): void {
+  const isRecent = (): boolean => {
+    try {
+      const { epoch } = parseCheckpoint(checkpoint).checkpoint;
+      const set = epoch < chain.validatorEpoch - 1 ? undefined : state.get(STATE.validators(epoch));
+      if (set === undefined) return false;
+      meter.spend(set.validators.length * COSIGNATURE_COST);
+      const origin = checkpointOrigin(chain.chainId);
+      const verified = verifyCheckpoint(checkpoint, origin, { epoch, validators: set.validators });
+      return verified.checkpoint.height >= height - ADMISSION_BLOCKS_MAX;
+    } catch (error) {
+      if (hasFamily(error, 'checkpoint')) return false;
+      throw error;
+    }
+  };
+  if (!isRecent()) refuse('reconfig.checkpoint', { blocks: ADMISSION_BLOCKS_MAX });
+}
+
+const hasFamily = (error: unknown, family: string): boolean =>
+  error instanceof CodedError && error.code.startsWith(`${family}.`);
 
 export function admitMember(context: RuleContext, { member, operator }: Admission): void {
   const { state, time } = context;

@@ -19,6 +19,8 @@ export const RECORD_READ_COST = 8;
 const POLICY_BYTES_PER_READ_UNIT = 64;
 /** A new key: its order is checked, and its signature. */
 export const KEY_PROOF_COST = 1000;
+/** One cosignature of a checkpoint. */
+export const COSIGNATURE_COST = 250;
 /** Evidence: two signatures. */
 export const EVIDENCE_COST = 500;
 /** Canonical bytes of a policy that cost one unit; a condition takes about twice as many. */

@@ -74,6 +74,7 @@ export const REFUSALS = {
   'proposal.until': 'A proposal ends in the future, at most 90 days ahead.',
   'proposal.approved': 'The member has approved already.',
   'reconfig.pending': 'Another change of the validators is not in force yet.',
+  'reconfig.checkpoint': 'The newcomer’s checkpoint is not a quorum’s, or is more than 256 blocks old.',
   'reconfig.members':
     'The change does not fit the consortium: 4 to 64 members, each once, none that has left.',
   'evidence.invalid': 'The messages do not contradict each other, or are not a validator’s.',

@@ -185,7 +185,8 @@ async function governance(ledger: TestLedger): Promise<void> {
     key: signerOf(operatorOf('elm')).publicKey,
     hpkeKey: bytesOf('hpke elm'),
   };
-  const proof = validatorOf('elm').sign(admissionMessage(CHAIN_ID, member, operator));
-  await decide('Reconfig', { add: { member, operator, proof }, remove: null });
+  const checkpoint = ledger.checkpoint();
+  const proof = validatorOf('elm').sign(admissionMessage(CHAIN_ID, member, operator, checkpoint));
+  await decide('Reconfig', { add: { member, operator, checkpoint, proof }, remove: null });
   for (let i = 0; i < 3; i++) await ledger.block([]);
 }

@@ -32,7 +32,7 @@ interface Golden {
   readonly transactions: Readonly<Record<string, string>>;
 }
 
-const FILE = new URL('../../golden/ledger/every-kind-v3.json', import.meta.url);
+const FILE = new URL('../../golden/ledger/every-kind-v4.json', import.meta.url);
 const host = { verifies: verifySignature, culpritOf };
 const replayOf = async (genesis: Uint8Array): Promise<MachineReplay> => {
   const replay = new MachineReplay(host);

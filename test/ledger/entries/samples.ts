@@ -105,6 +105,7 @@ export const SAMPLES: { readonly [K in keyof EntryBodies]: EntryBodies[K] } = {
           key: signerOf('elm').publicKey,
           hpkeKey: bytesOf('hpke'),
         },
+        checkpoint: 'hippocrypt/test-net\n',
         proof: new Uint8Array(64),
       },
       remove: null,

@@ -213,6 +213,7 @@ describe('a ceremony after the first', () => {
     const add = {
       member: memberOf('elm'),
       operator: { ...operator, hpkeKey: bytesOf('h') },
+      checkpoint: ledger.checkpoint(),
       proof: new Uint8Array(64),
     };
     const change = { kind: 'Reconfig', body: { add, remove: null }, until } as never;

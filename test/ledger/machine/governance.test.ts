@@ -44,15 +44,15 @@ async function decide(
   return results;
 }
 
-const admission = (id = 'elm') => {
+const admission = (ledger: TestLedger, id = 'elm', checkpoint = ledger.checkpoint()) => {
   const operator = {
     subject: subjectOf(operatorOf(id)),
     member: id,
     key: signerOf(operatorOf(id)).publicKey,
     hpkeKey: bytesOf(`hpke ${operatorOf(id)}`),
   };
-  const proof = validatorOf(id).sign(admissionMessage(CHAIN_ID, memberOf(id), operator));
-  return { add: { member: memberOf(id), operator, proof }, remove: null };
+  const proof = validatorOf(id).sign(admissionMessage(CHAIN_ID, memberOf(id), operator, checkpoint));
+  return { add: { member: memberOf(id), operator, checkpoint, proof }, remove: null };
 };
 
 describe('Proposal and Approval', () => {
@@ -130,7 +130,7 @@ describe('Proposal and Approval', () => {
 describe('Reconfig', () => {
   it('adds a member with a quorum; its validator votes two heights later', async () => {
     const ledger = await TestLedger.open();
-    const { id } = await ledger.put(ALDER, 'Proposal', propose(ledger, 'Reconfig', admission()));
+    const { id } = await ledger.put(ALDER, 'Proposal', propose(ledger, 'Reconfig', admission(ledger)));
     const approve = { proposal: fromHex(id) };
     await ledger.put(operatorOf('birch'), 'Approval', approve);
     const batch = [ledger.request(operatorOf('cedar'), 'Approval', approve)];
@@ -142,16 +142,16 @@ describe('Reconfig', () => {
     await applyTo(ledger.engine, height, ledger.time, batch);
     ledger.time += 1000;
     expect(ledger.engine.get(STATE.validators(1))?.from).toBe(height + 2);
-    expect(await ledger.refusal(ALDER, 'Proposal', propose(ledger, 'Reconfig', admission('fir')))).toBe(
-      'reconfig.pending',
-    );
+    expect(
+      await ledger.refusal(ALDER, 'Proposal', propose(ledger, 'Reconfig', admission(ledger, 'fir'))),
+    ).toBe('reconfig.pending');
     expect(ledger.engine.get(STATE.chain)?.validatorEpoch).toBe(0);
     await ledger.block([]);
     expect(ledger.engine.get(STATE.chain)?.validatorEpoch).toBe(0);
     await ledger.block([]);
     expect(ledger.engine.get(STATE.chain)?.validatorEpoch).toBe(1);
     await ledger.put(operatorOf('elm'), 'SubjectPut', enrolment('eve', 'elm'));
-    expect(await ledger.refusal(ALDER, 'Proposal', propose(ledger, 'Reconfig', admission()))).toBe(
+    expect(await ledger.refusal(ALDER, 'Proposal', propose(ledger, 'Reconfig', admission(ledger)))).toBe(
       'reconfig.members',
     );
   });
@@ -188,18 +188,18 @@ describe('Reconfig', () => {
     await ledger.block([]);
     const again = propose(ledger, 'Reconfig', { add: null, remove: 'dogwood' });
     expect(await ledger.refusal(ALDER, 'Proposal', again)).toBe('reconfig.members');
-    const back = propose(ledger, 'Reconfig', admission('elm'));
+    const back = propose(ledger, 'Reconfig', admission(ledger, 'elm'));
     expect(await ledger.refusal(ALDER, 'Proposal', back)).toBe('reconfig.members');
-    expect(await ledger.refusal(ALDER, 'Proposal', propose(ledger, 'Reconfig', admission('fir')))).toBe(
-      'none',
-    );
+    expect(
+      await ledger.refusal(ALDER, 'Proposal', propose(ledger, 'Reconfig', admission(ledger, 'fir'))),
+    ).toBe('none');
   });
 
   it('a newcomer proves its validator key and takes nobody’s name, key or subject', async () => {
     const ledger = await TestLedger.open();
     const refused = (body: object): Promise<string> =>
       ledger.refusal(ALDER, 'Proposal', propose(ledger, 'Reconfig', body));
-    const { add } = admission();
+    const { add } = admission(ledger);
     expect(await refused({ add: { ...add, proof: new Uint8Array(64) }, remove: null })).toBe('subject.proof');
     const named = { ...add.member, id: 'birch' };
     expect(await refused({ add: { ...add, member: named }, remove: null })).toBe('reconfig.members');
@@ -207,6 +207,29 @@ describe('Reconfig', () => {
     expect(await refused({ add: { ...add, member: keyed }, remove: null })).toBe('reconfig.members');
     const operator = { ...add.operator, subject: subjectOf(ALDER) };
     expect(await refused({ add: { ...add, operator }, remove: null })).toBe('subject.exists');
+  });
+});
+
+describe('a newcomer’s checkpoint', () => {
+  it('is a quorum’s and at most 256 blocks old when it is proposed, not when the last approves', async () => {
+    const ledger = await TestLedger.open();
+    const refused = (checkpoint: string): Promise<string> =>
+      ledger.refusal(ALDER, 'Proposal', propose(ledger, 'Reconfig', admission(ledger, 'elm', checkpoint)));
+    const three = ['alder', 'birch', 'cedar'];
+    expect(await refused(ledger.checkpoint(three))).toBe('none');
+    expect(await refused(ledger.checkpoint(three.slice(1)))).toBe('reconfig.checkpoint');
+    expect(await refused(ledger.checkpoint(['alder', 'birch', 'elm']))).toBe('reconfig.checkpoint');
+    expect(await refused('a checkpoint\n')).toBe('reconfig.checkpoint');
+    const early = ledger.checkpoint();
+    const change = propose(ledger, 'Reconfig', admission(ledger, 'elm', early));
+    const { id } = await ledger.put(ALDER, 'Proposal', { ...change, until: ledger.time + 30 * DAY_MS });
+    while (ledger.engine.head.height < 255) await ledger.block([]);
+    expect(await refused(early)).toBe('none');
+    await ledger.block([]);
+    expect(await refused(early)).toBe('reconfig.checkpoint');
+    for (const member of ['birch', 'cedar'])
+      await ledger.put(operatorOf(member), 'Approval', { proposal: fromHex(id) });
+    expect(ledger.engine.get(STATE.members)).toContain('elm');
   });
 });
 

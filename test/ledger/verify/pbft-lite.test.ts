@@ -1,6 +1,6 @@
 /** The second reading of pbft-lite's bytes against the library, and a whole consortium's export verified offline. */
 import { readFileSync } from 'node:fs';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { concat, equalBytes, fromHex, toHex, u32be, utf8 } from '../../../src/codec/bytes.ts';
 import { sha256 } from '../../../src/codec/hash.ts';
 import { ed25519Signer, verifySignature } from '../../../src/codec/signature.ts';
@@ -239,11 +239,13 @@ describe('a consortium of four over pbft-lite', () => {
   ) {
     const document = genesisDocument([...MEMBER_IDS, 'elm']);
     const [member, operator] = [document.members[4], document.operators[4]];
-    const proof = validatorOf('elm').sign(admissionMessage(CHAIN_ID, member, operator));
+    await vi.waitFor(() => expect(members[0].engine.checkpoint()).toBeDefined());
+    const checkpoint = members[0].engine.checkpoint()?.text ?? '';
+    const proof = validatorOf('elm').sign(admissionMessage(CHAIN_ID, member, operator, checkpoint));
     const until = Date.now() + 600_000;
     const proposal = {
       kind: 'Reconfig',
-      body: { add: { member, operator, proof }, remove: null },
+      body: { add: { member, operator, checkpoint, proof }, remove: null },
       until,
     } as const;
     await submit(writer.request(operatorOf('alder'), 'Proposal', proposal));
