@@ -2,7 +2,7 @@
  * Collects the members' cosignatures of checkpoints until a quorum of the epoch vouches for one. A cosignature is
  * made only after this node has applied the block itself; a peer's counts only over the very text that this node has.
  */
-import { utf8 } from '../../codec/bytes.ts';
+import { equalBytes, utf8 } from '../../codec/bytes.ts';
 import type { Signer } from '../../codec/signature.ts';
 import {
   assembleCheckpoint,
@@ -61,8 +61,8 @@ export class Cosignatures {
     this.#heights.delete(checkpoint.height - HEIGHTS_KEPT);
     this.#applied = checkpoint.height;
     const own = this.#ownLine(collecting);
-    if (own !== undefined) this.#add(collecting, own);
-    this.#own = own === undefined ? undefined : { height: checkpoint.height, bytes: utf8(own) };
+    if (own !== undefined) this.#keep(collecting, own.member, own.line);
+    this.#own = own === undefined ? undefined : { height: checkpoint.height, bytes: utf8(own.line) };
     for (const line of this.#early.get(checkpoint.height)?.values() ?? []) this.#add(collecting, line);
     for (const height of this.#early.keys()) if (height <= checkpoint.height) this.#early.delete(height);
     return this.#own?.bytes;
@@ -85,21 +85,31 @@ export class Cosignatures {
     }
   }
 
-  #ownLine({ body, checkpoint, set }: Collecting): string | undefined {
+  #ownLine({ body, checkpoint, set }: Collecting): { member: string; line: string } | undefined {
     const self = this.#self;
-    if (self === undefined || !set.validators.some(({ member }) => member === self.member)) return undefined;
-    return cosign(body, checkpoint.origin, self.member, self.signer);
+    if (self === undefined) return undefined;
+    const { member, signer } = self;
+    // A key that is not the member's in this set would spoil the checkpoint.
+    const isMine = set.validators.some(
+      (one) => one.member === member && equalBytes(one.key, signer.publicKey.key),
+    );
+    return isMine ? { member, line: cosign(body, checkpoint.origin, member, signer) } : undefined;
   }
 
   #add(collecting: Collecting, line: string): void {
     const { checkpoint, body, set, lines } = collecting;
-    const quorum = checkpointQuorum(set.validators.length);
     // Enough is enough: later lines are not even verified.
-    if (lines.size >= quorum) return;
+    if (lines.size >= checkpointQuorum(set.validators.length)) return;
     const member = cosignatureOf(line, body, checkpoint.origin, set);
-    if (member === undefined || lines.has(member)) return;
+    if (member !== undefined) this.#keep(collecting, member, line);
+  }
+
+  /** Takes a line that is known to be good. */
+  #keep(collecting: Collecting, member: string, line: string): void {
+    const { checkpoint, body, set, lines } = collecting;
+    if (lines.has(member)) return;
     lines.set(member, line);
-    if (lines.size < quorum) return;
+    if (lines.size < checkpointQuorum(set.validators.length)) return;
     this.#onQuorum({ checkpoint, text: assembleCheckpoint(body, [...lines.values()]) });
   }
 }
