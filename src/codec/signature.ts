@@ -21,6 +21,8 @@ export interface PublicKey {
 /** Order of the P-256 group, halved: a signature with s above it is refused. */
 const P256_HALF_ORDER = p256.Point.Fn.ORDER >> 1n;
 const ED25519_SPKI = fromHex('302a300506032b6570032100');
+/** SubjectPublicKeyInfo of a compressed P-256 point, up to the point (RFC 5480). */
+const P256_SPKI = fromHex('3039301306072a8648ce3d020106082a8648ce3d030107032200');
 const ED25519_PKCS8 = fromHex('302e020100300506032b657004220420');
 
 /** Throws `signature.bad_key` unless `publicKey` is canonical, of prime order and not the identity. */
@@ -45,12 +47,13 @@ type KeyObject = import('node:crypto').KeyObject;
 const IMPORTED_MAX = 4096;
 const imported = new Map<string, KeyObject>();
 
-function importEd25519(crypto: NonNullable<typeof nodeCrypto>, key: Uint8Array): KeyObject {
+/** Keys of the two algorithms differ in length, so one table serves both. */
+function importKey(crypto: NonNullable<typeof nodeCrypto>, { alg, key }: PublicKey): KeyObject {
   const name = Buffer.from(key).toString('latin1');
   const known = imported.get(name);
   if (known !== undefined) return known;
   const object = crypto.createPublicKey({
-    key: Buffer.from(concat(ED25519_SPKI, key)),
+    key: Buffer.from(concat(alg === 'p256' ? P256_SPKI : ED25519_SPKI, key)),
     format: 'der',
     type: 'spki',
   });
@@ -65,11 +68,14 @@ export function verifySignature(publicKey: PublicKey, message: Uint8Array, signa
   try {
     if (publicKey.alg === 'p256') {
       if (BigInt(`0x${hex(signature.subarray(32))}`) > P256_HALF_ORDER) return false;
-      return p256.verify(signature, message, publicKey.key, { lowS: true });
+      if (publicKey.key.length !== 33) return false;
+      if (nodeCrypto === undefined) return p256.verify(signature, message, publicKey.key, { lowS: true });
+      const key = importKey(nodeCrypto, publicKey);
+      return nodeCrypto.verify('sha256', message, { key, dsaEncoding: 'ieee-p1363' }, signature);
     }
     if (publicKey.key.length !== 32) return false;
     if (nodeCrypto === undefined) return ed25519.verify(signature, message, publicKey.key, { zip215: false });
-    return nodeCrypto.verify(null, message, importEd25519(nodeCrypto, publicKey.key), signature);
+    return nodeCrypto.verify(null, message, importKey(nodeCrypto, publicKey), signature);
   } catch {
     return false;
   }

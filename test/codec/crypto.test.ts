@@ -1,3 +1,4 @@
+import { p256 } from '@noble/curves/nist.js';
 import fc from 'fast-check';
 import { describe, expect, it, vi } from 'vitest';
 import { fromHex, utf8 } from '../../src/codec/bytes.ts';
@@ -134,5 +135,46 @@ describe('the browser branch', () => {
     expect(
       browser.signature.verifySignature(native.signature.ed25519Signer(key).publicKey, data, signature),
     ).toBe(true);
+  });
+
+  it('takes the same P-256 signatures', async () => {
+    const native = await import('../../src/codec/signature.ts');
+    vi.resetModules();
+    vi.doMock('../../src/codec/node-crypto.ts', () => ({ nodeCrypto: undefined }));
+    const browser = await import('../../src/codec/signature.ts');
+    vi.doUnmock('../../src/codec/node-crypto.ts');
+    const seed = new Uint8Array(32).fill(7);
+    const key = p256.getPublicKey(seed, true);
+    const order = p256.Point.Fn.ORDER;
+    const number = (value: bigint): Uint8Array => fromHex(value.toString(16).padStart(64, '0'));
+    const asNumber = (bytes: Uint8Array): bigint => BigInt(`0x${Buffer.from(bytes).toString('hex')}`);
+    const accepted: boolean[] = [];
+    const both = (point: Uint8Array, message: Uint8Array, signature: Uint8Array): void => {
+      const taken = native.verifySignature({ alg: 'p256', key: point }, message, signature);
+      expect(browser.verifySignature({ alg: 'p256', key: point }, message, signature)).toBe(taken);
+      accepted.push(taken);
+    };
+    for (let i = 0; i < 12; i++) {
+      const message = utf8(`message ${i}`);
+      const good = p256.sign(message, seed, { lowS: true });
+      const [r, s] = [good.slice(0, 32), good.slice(32)];
+      both(key, message, good);
+      both(key, utf8('another'), good);
+      // s with its sign turned is as good a signature to ECDSA, and refused here.
+      both(key, message, Uint8Array.from([...r, ...number(order - asNumber(s))]));
+      both(key, message, Uint8Array.from([...new Uint8Array(32), ...s]));
+      both(key, message, Uint8Array.from([...r, ...new Uint8Array(32)]));
+      both(key, message, Uint8Array.from([...number(order), ...s]));
+      both(
+        key,
+        message,
+        good.map((byte, at) => (at === 5 * i ? byte ^ 1 : byte)),
+      );
+      both(Uint8Array.from([5 - key[0], ...key.slice(1)]), message, good);
+      both(Uint8Array.from([4, ...key.slice(1)]), message, good);
+      both(Uint8Array.from([2, ...new Uint8Array(32).fill(255)]), message, good);
+      both(key.slice(1), message, good);
+    }
+    expect(accepted.filter(Boolean)).toHaveLength(12);
   });
 });
