@@ -39,6 +39,7 @@ import { recordRoutes } from './routes/records.ts';
 import { searchRoutes } from './routes/search.ts';
 import { sessionRoutes } from './routes/session.ts';
 import { subjectRoutes } from './routes/subjects.ts';
+import { witnessRoutes } from './routes/witness.ts';
 import { requireSession, TOKEN_TTL } from './session.ts';
 import { API_VERSION } from './version.ts';
 
@@ -157,6 +158,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
       consentRoutes(v1, services);
       searchRoutes(v1, services);
       ledgerRoutes(v1, services);
+      witnessRoutes(v1, services);
       proposalRoutes(v1, services);
     },
     { prefix: '/v1' },

@@ -131,6 +131,14 @@ export interface Services {
   readonly ledger: LedgerReads;
   nowMs(): number;
 
+  witnesses: {
+    /** Takes a checkpoint that a registered witness cosigned; throws `witness.*`, `checkpoint.*`, `ledger.behind`. */
+    accept(note: string): Promise<{ readonly size: number; readonly witnesses: readonly string[] }>;
+    list(): readonly { readonly name: string; readonly note: string | null }[];
+    /** The checkpoint with the lines of witnesses that cosigned the same one. */
+    withLines(checkpoint: string): string;
+  };
+
   accounts: {
     /** The session, or undefined for a wrong name or password; takes the same time for both. */
     verify(name: string, password: string): Promise<Session | undefined>;

@@ -63,6 +63,7 @@ const FAMILIES: Readonly<Record<string, readonly [status: number, title: string]
   storage: [503, 'The store cannot serve this'],
   subject: [409, 'The subject does not allow this'],
   tx: [400, 'The transaction was refused'],
+  witness: [409, "The witness's checkpoint was refused"],
 };
 
 /** Codes whose status or title differs from their family's. */
@@ -138,6 +139,7 @@ const CODES: Readonly<Record<string, readonly [status: number, title: string]>> 
   'storage.hash_mismatch': [422, 'The bytes do not match the hash they came under'],
   'storage.not_found': [404, 'Not stored here'],
   'storage.too_large': [413, 'The object is too large'],
+  'witness.unknown': [403, 'No registered witness'],
   'tx.nonce_reused': [409, 'The nonce was used for another transaction'],
   'tx.duplicate': [409, 'The transaction was committed before'],
   'timeout.receipt': [504, 'Committed, but the receipt is not complete yet'],

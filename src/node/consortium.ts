@@ -12,7 +12,7 @@ import { CodedError, hasCode } from '../codec/errors.ts';
 import { type MemberId, memberId } from '../codec/ids.ts';
 import { ed25519Signer } from '../codec/signature.ts';
 import { InProcessNetwork, VerificationCache } from '../consensus/index.ts';
-import { encodeGenesis, VerifiedSignatures } from '../ledger/index.ts';
+import { encodeGenesis, VerifiedSignatures, type Witness } from '../ledger/index.ts';
 import { createKeystore, type Keystore, openKeystore, type Unlock } from '../storage/index.ts';
 import { ensureFields } from './field-keys.ts';
 import { genesisDocument, signGenesis } from './genesis.ts';
@@ -50,6 +50,8 @@ export interface ConsortiumOptions {
   readonly payloads?: (member: string) => PayloadsChoice;
   readonly publicIpfs?: boolean;
   readonly copies?: number;
+  /** Outside witnesses whose cosignatures every member takes. */
+  readonly witnesses?: readonly Witness[];
 }
 
 export interface Consortium {
@@ -117,6 +119,7 @@ export async function startConsortium(options: ConsortiumOptions): Promise<Conso
         ...shared,
         ...(options.payloads === undefined ? {} : { payloads: options.payloads(id) }),
         ...(options.copies === undefined ? {} : { copies: options.copies }),
+        ...(options.witnesses === undefined ? {} : { witnesses: options.witnesses }),
         ...(options.publicIpfs === undefined ? {} : { publicIpfs: options.publicIpfs }),
         ...(options.ratePerMinute === undefined ? {} : { ratePerMinute: options.ratePerMinute }),
       });

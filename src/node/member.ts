@@ -38,6 +38,7 @@ import {
   signTransaction,
   type TransactionDraft,
   type VerifiedSignatures,
+  type Witness,
   WriteBehind,
 } from '../ledger/index.ts';
 import {
@@ -83,6 +84,7 @@ import { epochKeys, Shares } from './shares.ts';
 import { Staging } from './staging.ts';
 import { Subjects } from './subjects.ts';
 import { UPLOADS_TABLE, Uploads } from './uploads.ts';
+import { WITNESSED_TABLE, Witnesses } from './witnesses.ts';
 import type { WorkPool } from './work/pool.ts';
 import type { Parameters } from './work/tasks.ts';
 
@@ -95,6 +97,7 @@ const NODE_TABLES = [
   STORED_TABLE,
   UPLOADS_TABLE,
   SEGMENTS_TABLE,
+  WITNESSED_TABLE,
 ];
 const LEDGER_TABLES = [
   'entry',
@@ -138,6 +141,8 @@ export interface MemberOptions {
   readonly backup?: BackupPlan;
   /** Whether strangers may fetch ciphertext from the trustless gateway; others need a session. */
   readonly publicIpfs?: boolean;
+  /** Outside witnesses whose cosignatures this node takes. */
+  readonly witnesses?: readonly Witness[];
 }
 
 /** A running node. */
@@ -162,6 +167,7 @@ export class MemberNode {
   readonly parts: Parts;
   readonly shares: Shares;
   readonly custody: Custody;
+  readonly witnesses: Witnesses;
   readonly hpke: HpkeKeyPair;
   readonly payloads: PayloadStore;
   readonly headers: HeaderStore;
@@ -217,6 +223,7 @@ export class MemberNode {
     this.options = options;
     this.#environments = parts.environments;
     this.#store = store;
+    this.witnesses = new Witnesses({ engine: parts.engine, store, witnesses: options.witnesses ?? [] });
     const commit = (subject: SubjectId, type: string, body: unknown): Promise<readonly CommittedEntry[]> =>
       this.commitAs(subject, type, body);
     this.authority = new Authority({

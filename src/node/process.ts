@@ -9,7 +9,7 @@ import { openGroup } from '../abe/index.ts';
 import { fromBase64url } from '../codec/bytes.ts';
 import { CodedError } from '../codec/errors.ts';
 import { memberId } from '../codec/ids.ts';
-import { decodeGenesis } from '../ledger/index.ts';
+import { decodeGenesis, parseWitnessKey } from '../ledger/index.ts';
 import { type Keystore, openKeystore, type Unlock } from '../storage/index.ts';
 import { KEEP_DAYS } from './backup.ts';
 import { ensureFields } from './field-keys.ts';
@@ -19,6 +19,7 @@ import { MemberNode, type NodeLog } from './member.ts';
 import { PayloadsSchema } from './payloads.ts';
 import { catchUp } from './rejoin.ts';
 import { ensureShare } from './setup.ts';
+import { WITNESSES_MAX } from './witnesses.ts';
 import { WorkPool } from './work/pool.ts';
 
 const address = z.strictObject({ host: z.string().min(1), port: z.number().int().min(0).max(65_535) });
@@ -55,6 +56,8 @@ export const NodeConfigSchema = z.strictObject({
   copies: z.number().int().min(1).max(64).optional(),
   /** Who may fetch ciphertext from `/ipfs`: those with a session (default), or everybody. */
   ipfs: z.enum(['session', 'public']).optional(),
+  /** Verifier keys of outside witnesses whose cosignatures this node takes. */
+  witnesses: z.array(z.string()).max(WITNESSES_MAX).optional(),
 });
 export type NodeConfig = z.infer<typeof NodeConfigSchema>;
 
@@ -144,6 +147,7 @@ export async function startMember(config: NodeConfig, log: NodeLog): Promise<Run
     ...(config.backup === undefined ? {} : { backup: config.backup }),
     ...(config.copies === undefined ? {} : { copies: config.copies }),
     ...(config.ipfs === 'public' ? { publicIpfs: true } : {}),
+    ...(config.witnesses === undefined ? {} : { witnesses: config.witnesses.map(parseWitnessKey) }),
   });
   const close = async (): Promise<void> => {
     await node.close();

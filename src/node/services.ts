@@ -42,6 +42,7 @@ export function servicesOf(node: MemberNode): Services {
     chainId: ledger.chainId,
     ledger,
     nowMs: () => node.options.clock(),
+    witnesses: node.witnesses,
     accounts: {
       verify: (name, password) => accounts.verify(name, password),
       session: (name) => accounts.session(name),

@@ -14,6 +14,8 @@ const PUBLIC = new Set([
   'GET /v1/members',
   'GET /v1/authorities',
   'GET /v1/ledger/checkpoint',
+  'GET /v1/ledger/witness',
+  'POST /v1/ledger/witness',
   'GET /fhir/R4/metadata',
 ]);
 /** The documentation page and its assets. */

@@ -1,15 +1,19 @@
-/** `npm run faults -- ledger --rounds N --seed S [--json]`: faults on real processes, and a summary. */
+/** `npm run faults -- ledger|storage ...`: faults on real processes, and a summary. */
 import { writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { LEDGER_FAULTS, type LedgerFault } from './ledger-faults.ts';
 import { type LedgerSummary, ledgerRounds } from './ledger-rounds.ts';
-import { ledgerTable } from './table.ts';
+import { type StorageSummary, storageMoments } from './storage-moments.ts';
+import { STORAGE_OPERATIONS } from './storage-operations.ts';
+import { ledgerTable, storageTable } from './table.ts';
 
 const COMMAND = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url));
 
 const USAGE = `usage: npm run faults -- ledger [--rounds N] [--seed S] [--kinds "a,b"] [--json] [--out FILE]
-kinds of ledger: ${Object.keys(LEDGER_FAULTS).join(', ')}`;
+       npm run faults -- storage [--moments N] [--seed S] [--kinds "a,b"] [--json] [--out FILE]
+kinds of ledger: ${Object.keys(LEDGER_FAULTS).join(', ')}
+kinds of storage: ${STORAGE_OPERATIONS.map(({ name }) => name).join(', ')}`;
 
 function fail(message: string): never {
   console.error(`${message}\n${USAGE}`);
@@ -26,6 +30,7 @@ const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     rounds: { type: 'string', default: '9' },
+    moments: { type: 'string', default: '30' },
     seed: { type: 'string', default: '1' },
     kinds: { type: 'string' },
     json: { type: 'boolean', default: false },
@@ -52,10 +57,26 @@ async function ledger(): Promise<LedgerSummary> {
   });
 }
 
+async function storage(): Promise<StorageSummary> {
+  const operations = values.kinds?.split(',').map((name) => name.trim());
+  const unknown = operations?.find((name) => !STORAGE_OPERATIONS.some((one) => one.name === name));
+  if (unknown !== undefined) fail(`no kind "${unknown}"`);
+  return storageMoments({
+    moments: whole('moments', values.moments),
+    seed,
+    command: COMMAND,
+    log,
+    ...(operations === undefined ? {} : { operations }),
+  });
+}
+
 const [suite] = positionals;
-if (suite !== 'ledger') fail('name a suite');
-const summary = await ledger();
+if (suite !== 'ledger' && suite !== 'storage') fail('name a suite: ledger or storage');
+const { summary, table } =
+  suite === 'ledger'
+    ? await ledger().then((done) => ({ summary: done, table: ledgerTable(done) }))
+    : await storage().then((done) => ({ summary: done, table: storageTable(done) }));
 const json = JSON.stringify(summary, null, 2);
 if (values.out !== undefined) writeFileSync(values.out, `${json}\n`);
-console.log(values.json ? json : ledgerTable(summary));
+console.log(values.json ? json : table);
 process.exit(summary.violations.length === 0 ? 0 : 1);

@@ -6,7 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Gateway } from '../../src/client/index.ts';
 
 /** Longest wait for a node to serve: far beyond a start on a busy machine. */
-export const READY_MS_MAX = 90_000;
+export const READY_MS_MAX = 300_000;
 /** The disk is asked in vain for so long before a start is called refused. */
 const ASK_MS = 100;
 

@@ -3,7 +3,16 @@
  * none is told so.
  */
 import { spawnSync } from 'node:child_process';
-import { closeSync, ftruncateSync, mkdirSync, openSync, rmSync, statfsSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  ftruncateSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  rmSync,
+  statfsSync,
+  writeSync,
+} from 'node:fs';
 import { join } from 'node:path';
 
 const FILLER = 'filler';
@@ -43,12 +52,15 @@ export class SmallDisk {
     return bavail * bsize;
   }
 
-  /** Writes a file until `leave` bytes are free, or nothing is. */
+  /** Takes room until `leave` bytes are free, or nothing is. The blocks are reserved, not written: the machine stays quiet. */
   fill(leave: number): void {
+    const room = this.freeBytes - leave;
+    if (room > CHUNK.length)
+      runs('fallocate', '-l', String(room - CHUNK.length), join(this.dir, `${FILLER}-${leave}`));
     const fd = openSync(join(this.dir, FILLER), 'a');
     try {
-      for (let room = this.freeBytes - leave; room > 0; room = this.freeBytes - leave) {
-        writeSync(fd, CHUNK, 0, Math.min(room, CHUNK.length));
+      for (let left = this.freeBytes - leave; left > 0; left = this.freeBytes - leave) {
+        writeSync(fd, CHUNK, 0, Math.min(left, CHUNK.length));
       }
     } catch (error) {
       if ((error as { code?: unknown }).code !== 'ENOSPC') throw error;
@@ -58,7 +70,8 @@ export class SmallDisk {
   }
 
   empty(): void {
-    rmSync(join(this.dir, FILLER), { force: true });
+    for (const name of readdirSync(this.dir))
+      if (name.startsWith(FILLER)) rmSync(join(this.dir, name), { force: true });
   }
 
   unmount(): void {

@@ -7,7 +7,7 @@ import type { Member } from './member.ts';
 import { type Book, CODES, codeOf, type Kept, openProblem } from './storage-book.ts';
 
 /** How long a started node may take to index what waits and to carry out what it owes. */
-const CATCH_UP_MS_MAX = 60_000;
+const CATCH_UP_MS_MAX = 180_000;
 const ASK_MS = 100;
 
 export interface Parts {

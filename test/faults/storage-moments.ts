@@ -47,12 +47,14 @@ export interface StorageSummary {
 
 /** Undisturbed runs by which an operation's length is known. */
 const MEASURED = 2;
+/** Thousandths of an operation's length: the last tenth is over too often to be worth a draw. */
+const LATEST = 920;
 /** A moment that came too late is drawn again, at most so often. */
 const DRAWS_MAX = 4;
 const VICTIM = 'mercy';
 const STAFF = {
   author: { name: 'import', attributes: ['mercy/right:author', 'mercy/right:registrar'], kind: 'system' },
-  nurse: { name: 'nurse', attributes: ['mercy/role:nurse'], kind: 'person' },
+  nurse: { name: 'nurse', attributes: ['mercy/role:nurse', 'mercy/role:attending'], kind: 'person' },
   researcher: { name: 'researcher', attributes: ['mercy/role:researcher'], kind: 'person' },
 } as const;
 
@@ -161,7 +163,7 @@ class Run {
   async moment(moment: number, operation: Operation): Promise<Moment> {
     const { victim } = this.#stage;
     for (let draw = 1; ; draw++) {
-      const at = this.#random.below(1_000) / 1_000;
+      const at = this.#random.below(LATEST) / 1_000;
       const after = at * this.#durations[operation.name];
       await operation.prepare?.(this.#stage);
       const started = await operation.begin(this.#stage);

@@ -266,8 +266,8 @@ const backingUp: Operation = {
 const backingUpLive: Operation = {
   name: 'backup, live',
   async prepare({ victim, dir }) {
-    rmSync(join(dir, 'live'), { recursive: true, force: true });
     await victim.stop();
+    rmSync(join(dir, 'live'), { recursive: true, force: true });
     victim.start();
     await victim.seen('node.share', NOTE_MS);
   },

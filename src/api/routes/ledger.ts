@@ -38,7 +38,7 @@ export function ledgerRoutes(scope: FastifyInstance, services: Services): void {
     },
     (_request, reply) => {
       reply.header('content-type', 'text/plain; charset=utf-8').serializer((payload) => payload as string);
-      return ledger.checkpoint();
+      return services.witnesses.withLines(ledger.checkpoint());
     },
   );
 

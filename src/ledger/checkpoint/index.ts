@@ -15,3 +15,4 @@ export {
 } from './checkpoint.ts';
 export type { NoteSignature } from './note.ts';
 export { checkpointQuorum, checkValidatorSet, type Validator, type ValidatorSet } from './validators.ts';
+export { formatWitnessKey, linesOfWitness, parseWitnessKey } from './witness.ts';
