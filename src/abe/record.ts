@@ -69,6 +69,8 @@ export interface OpenRecordOptions {
   readonly header: Uint8Array;
   readonly expected: ExpectedHeader;
   readonly random: Random;
+  /** Complete re-encryption: see `OpenOptions`. */
+  readonly verify?: 'full';
 }
 
 /** Leaves that at least `t` authorities of the ring have given. */
@@ -86,7 +88,7 @@ function commonLeaves(ring: KeyRing, t: number): Set<string> {
  * Throws `abe.policy_unsatisfied` when the ring lacks leaves, and what `openHeader` and `combineKey` throw.
  */
 export function openDataKey(options: OpenRecordOptions): Uint8Array {
-  const { group, keys, ring, registry, header, expected, random } = options;
+  const { group, keys, ring, registry, header, expected, random, verify } = options;
   const decoded = decodeHeader(header);
   const compiled = compileHeader(decodePolicy(decoded.policyBytes), registry, decoded);
   const used = reconstruct(compiled, commonLeaves(ring, keys.t));
@@ -99,7 +101,7 @@ export function openDataKey(options: OpenRecordOptions): Uint8Array {
   const leaves = new Set(used.rows.map(({ index }) => toHex(compiled.rows[index].leaf)));
   const attempt = (check: 'combined' | 'none'): Uint8Array => {
     const { key } = combineKey({ group, keys, ring, leaves, random, check });
-    return openHeader({ group, mpk: keys.mpk, key, header, registry, expected });
+    return openHeader({ group, mpk: keys.mpk, key, header, registry, expected, ...(verify && { verify }) });
   };
   try {
     return attempt('none');

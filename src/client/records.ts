@@ -244,7 +244,10 @@ export class Records {
     }
   }
 
-  /** Opens a record: Access, gates, header, payload. Throws `access.denied` with the ledger's reason. */
+  /**
+   * Opens a record: Access, gates, header, payload. Throws `access.denied` with the ledger's reason. For the purpose of
+   * audit every row of the header is re-encrypted, also those that this reader does not use.
+   */
   async open(id: string, purpose: Purpose = 'treatment'): Promise<Opened> {
     // Key and record do not wait for each other; the ciphertext is public among members, so it is fetched while the ledger decides.
     const ring = this.#keys.current();
@@ -258,7 +261,7 @@ export class Records {
     denyUnless(access.verdicts[0], access.committed);
     await isProven;
     const { header, payload } = await ciphertext;
-    const dataKey = await this.dataKey(record, access.ring, header);
+    const dataKey = await this.dataKey(record, access.ring, header, purpose);
     const commitment = fromHex(record.commitment ?? '');
     const plaintext = openRecordPayload(dataKey, fromHex(id), payload, commitment);
     dataKey.fill(0);
@@ -271,7 +274,7 @@ export class Records {
     const [header] = await Promise.all([this.header(record), this.#proven.requireRecord(record)]);
     const access = await this.access([record], purpose);
     denyUnless(access.verdicts[0], access.committed);
-    const dataKey = await this.dataKey(record, access.ring, header);
+    const dataKey = await this.dataKey(record, access.ring, header, purpose);
     const sealed = this.#context.gateway.stream('GET', `/v1/records/${id}/payload`);
     const commitment = fromHex(record.commitment ?? '');
     const plaintext = openedStream({ dataKey, recordId: fromHex(id), cid: record.cid, commitment }, sealed);
@@ -279,7 +282,12 @@ export class Records {
   }
 
   /** The data key of a header, from a ring that holds its gate. */
-  async dataKey(record: RecordInfo, ring: KeyRing, header: Uint8Array): Promise<Uint8Array> {
+  async dataKey(
+    record: RecordInfo,
+    ring: KeyRing,
+    header: Uint8Array,
+    purpose: Purpose = 'treatment',
+  ): Promise<Uint8Array> {
     const context = this.#context;
     const [group, keys, registry] = await Promise.all([
       context.group(),
@@ -299,6 +307,7 @@ export class Records {
         gate: record.gate,
       },
       random: context.random,
+      ...(purpose === 'audit' && { verify: 'full' as const }),
     });
   }
 

@@ -10,10 +10,12 @@ import {
   decodeHeader,
   encodeAuthorityKeys,
   encodePolicy,
+  type G1,
   type G2,
   GROUP_ORDER,
   type Group,
   gateLeaf,
+  openDataKey,
   openGroup,
   openHeader,
   parsePolicy,
@@ -42,7 +44,7 @@ const COFACTOR =
 const POLICY = parsePolicy('st-mary/role:nurse or st-mary/ward:icu and st-mary/role:nurse');
 const expected = { recordId, version: 1, policyBytes: encodePolicy(POLICY) };
 
-describe('a header with points outside of G2', () => {
+describe('a header with points that FO-K has to find', () => {
   let desk: Desk;
   let group: Group;
   let small: G2;
@@ -84,8 +86,11 @@ describe('a header with points outside of G2', () => {
     );
   });
 
-  /** An honest header for `POLICY`, but that c1 and c2 go through `change` before anything is hashed. */
-  function header(change: (points: readonly G2[]) => readonly G2[]): Uint8Array {
+  /** An honest header for `POLICY`, but that c1 and c2 go through `change`, rows through `changeRow`, before anything is hashed. */
+  function header(
+    change: (points: readonly G2[]) => readonly G2[],
+    changeRow: (point: G1, index: number) => G1 = (point) => point,
+  ): Uint8Array {
     const { mpk } = desk.all.keys;
     const context = {
       mpk,
@@ -103,7 +108,7 @@ describe('a header with points outside of G2', () => {
     const sealed = encryptRaw(group, compiled, randomness);
     const [c1, ...c2] = change([sealed.c1, ...sealed.c2]).map((point) => group.encodeG2(point));
     const K = group.encodeGT(group.powGT(mpk.E, randomness.s));
-    const c3 = concat(...sealed.c3.map((point) => group.encodeG1(point)));
+    const c3 = concat(...sealed.c3.map((point, i) => group.encodeG1(changeRow(point, i))));
     const core = encodeCore({ ...context, c1, c2: concat(...c2), c3, w: maskWithH1(m, K) });
     const { commitment, wrapped } = wrapDataKey(deriveKek(K, m, core), core, dataKey);
     return encodeHeader(core, commitment, wrapped);
@@ -139,5 +144,24 @@ describe('a header with points outside of G2', () => {
   test('is refused too when the unused c2 is another point of G2: equality says more than a subgroup test', () => {
     const other = header(replacing(2, (point) => group.sumG2([point, group.g2])));
     for (const open of opens) expect(() => open(other)).toThrow(rejected);
+  });
+
+  test('a row that this reader does not use is noticed when the data key is asked for with every row verified', () => {
+    const bad = header(
+      (points) => points,
+      (point, i) => (i === 2 ? group.sumG1([point, group.g1]) : point),
+    );
+    const ring = issueRing(desk.all, [...leavesOf('st-mary/role:nurse'), gateLeaf(recordId, 1)]);
+    const options = {
+      group,
+      keys: desk.all.keys,
+      ring,
+      registry: REGISTRY,
+      header: bad,
+      expected,
+      random: seeded('r'),
+    };
+    expect(openDataKey(options)).toEqual(dataKey);
+    expect(() => openDataKey({ ...options, verify: 'full' })).toThrow(rejected);
   });
 });
