@@ -102,6 +102,7 @@ export class Copies {
     const record = this.#record(id);
     const { cid, bytes } = record;
     if (cid === null) return;
+    await payloads.discardDamaged(cid);
     await this.#first(record, avoid, async (from) => {
       const stored = await payloads.put(pieces(link, from, cid, bytes));
       if (stored.cid !== cid)

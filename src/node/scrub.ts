@@ -28,6 +28,8 @@ const ROUND_MS = 24 * 60 * 60_000;
 const PAUSE_MS_MIN = 50;
 /** Records looked at from one list of the state. */
 const SCAN_ROWS = 500;
+/** Times that one thing is fetched in a round: levels of a large object. */
+const MENDS_MAX = 3;
 /** Damaged things named in the status; the rest is counted. */
 const NAMED_MAX = 16;
 /** Faults of a whole store, after which going on makes no sense. */
@@ -244,8 +246,7 @@ export class Scrub {
   async #mend(name: string, damage: Damage, { read, mend, isVoid }: Look): Promise<void> {
     const { onEvent } = this.#options;
     try {
-      await mend();
-      await read();
+      await this.#mendThrough(mend, read);
       this.#damaged.delete(name);
       this.#mended += 1;
       onEvent('scrub.mended', { ...damage });
@@ -254,6 +255,18 @@ export class Scrub {
       if (isVoid()) return;
       if (!this.#damaged.has(name)) onEvent('scrub.damaged', { ...damage, mending: codeOf(error) });
       this.#damaged.set(name, damage);
+    }
+  }
+
+  /** Below an inner block that was damaged others may be, which show only once that one is whole. */
+  async #mendThrough(mend: () => Promise<unknown>, read: () => Promise<void>): Promise<void> {
+    for (let attempt = 1; ; attempt++) {
+      await mend();
+      try {
+        return await read();
+      } catch (error) {
+        if (attempt === MENDS_MAX || !hasCode(error, 'storage.corrupt')) throw error;
+      }
     }
   }
 

@@ -81,6 +81,30 @@ export class KuboPins {
     await this.#calls.retry((signal) => this.#client.pin.add(cid, { ...offline(signal), recursive, name }));
   }
 
+  /** Lets go of an object; what shared a bundle with it stays kept. */
+  async release(root: CID): Promise<void> {
+    for (const pin of await this.#ours()) {
+      const objects = await this.#objectsOf(pin, new Map());
+      const rest = objects.filter((cid) => nameOf(cid) !== nameOf(root));
+      if (rest.length === objects.length) continue;
+      // What is damaged as well cannot be pinned; it is put, and pinned, by its own mending.
+      await this.keep(rest).catch(async () => {
+        for (const cid of rest) await this.#pinIfComplete(cid);
+      });
+      await this.#calls.retry((signal) =>
+        this.#client.pin.rm(pin.cid, { ...offline(signal), recursive: pin.recursive }),
+      );
+    }
+  }
+
+  /** Throws `storage.kubo_failed` for a block that a pin of somebody else keeps. */
+  async removeBlock(cid: CID): Promise<void> {
+    await this.#calls.retry(async (signal) => {
+      for await (const { error } of this.#client.block.rm(cid, { ...offline(signal), force: true }))
+        if (error) throw error;
+    });
+  }
+
   /** See `PayloadStore.collect`. Holds the live CIDs in memory, about 100 bytes each. */
   async collect(
     gate: WriteGate,
@@ -143,7 +167,8 @@ export class KuboPins {
     try {
       await this.pin(cid, true);
     } catch (error) {
-      if (!hasCode(error, 'storage.not_found')) throw error;
+      const isDamaged = hasCode(error, 'storage.not_found') || hasCode(error, 'storage.kubo_failed');
+      if (!isDamaged) throw error;
     }
   }
 

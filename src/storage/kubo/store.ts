@@ -105,6 +105,13 @@ class KuboBackend implements BlockBackend {
     };
   }
 
+  async discard(root: CID, damaged: readonly CID[]): Promise<void> {
+    await this.#gate.writing(async () => {
+      await this.#pins.release(root);
+      for (const cid of damaged) await this.#pins.removeBlock(cid);
+    });
+  }
+
   collect(
     live: AsyncIterable<string> | Iterable<string>,
     graceMs: number,

@@ -23,6 +23,8 @@ export interface BlockBackend {
   /** Stores a single block, checked by the caller. Resolved means durable. */
   putBlock(cid: CID, bytes: Uint8Array): Promise<void>;
   writer(): Promise<BlockWriter>;
+  /** Makes room for good copies of the damaged blocks of the object `root`, where storing them again would pass them over. */
+  discard(root: CID, damaged: readonly CID[]): Promise<void>;
   /** See `PayloadStore.collect`. */
   collect(
     live: AsyncIterable<string> | Iterable<string>,

@@ -34,6 +34,8 @@ export function openEmbeddedStore(dir: string, options: EmbeddedStoreOptions = {
       await writer.add(cid, bytes);
       await writer.commit([]);
     },
+    // A put overwrites rows, and files that do not match.
+    discard: async () => undefined,
     collect: (live, graceMs, now) => collectBlocks(blocks, live, graceMs, now),
     close: () => blocks.close(),
   });

@@ -40,6 +40,11 @@ export interface PayloadStore {
   getBlock(cid: string): Promise<Uint8Array | undefined>;
   /** Stores one block after checking it against `cid` (`storage.hash_mismatch`, `storage.block_too_large`). */
   putBlock(cid: string, bytes: Uint8Array): Promise<void>;
+  /**
+   * Makes sure that storing the object again replaces what is damaged of it: a daemon passes over blocks that it thinks it has,
+   * whatever they hold. What is whole stays readable; the object may count as incomplete until it is put.
+   */
+  discardDamaged(cid: string): Promise<void>;
   /** A CAR v1 stream of the complete objects `cids`, each distinct block once, parents before children. */
   exportCar(cids: readonly string[]): AsyncIterable<Uint8Array>;
   /**

@@ -4,10 +4,11 @@
  * raw block (tests hold the two paths to equal CIDs). Hashing is always done here, never left to a daemon.
  */
 import { importFile } from 'ipfs-unixfs-importer';
+import { hasCode } from '../../codec/errors.ts';
 import { storageError } from '../errors.ts';
 import type { BlockBackend, BlockWriter } from './backend.ts';
 import { carHeader, carSection, readCar } from './car.ts';
-import { blockName, type CID, parseCid, rawCid, requireMatch } from './cid.ts';
+import { blockName, type CID, DAG_PB_CODEC, parseCid, rawCid, requireMatch } from './cid.ts';
 import { type ReadBlock, walkDag } from './dag.ts';
 import { type ByteRange, CHUNK_BYTES, type PayloadStore, type StoredObject } from './payload-store.ts';
 import { fileSize, mustRead, readFileRange } from './unixfs-read.ts';
@@ -78,6 +79,23 @@ class UnixfsStore implements PayloadStore {
     const cid = parseCid(text);
     requireMatch(cid, bytes);
     await this.#backend.putBlock(cid, bytes);
+  }
+
+  async discardDamaged(text: string): Promise<void> {
+    const root = parseCid(text);
+    const damaged: CID[] = [];
+    const readWhole: ReadBlock = async (cid) => {
+      try {
+        return await this.#backend.read(cid);
+      } catch (error) {
+        if (!hasCode(error, 'storage.corrupt')) throw error;
+        damaged.push(cid);
+        return undefined;
+      }
+    };
+    // The walk reads inner nodes only; what lies below a damaged one is found once that one is whole.
+    for await (const cid of walkDag(root, readWhole)) if (cid.code !== DAG_PB_CODEC) await readWhole(cid);
+    if (damaged.length > 0) await this.#backend.discard(root, damaged);
   }
 
   async *exportCar(cids: readonly string[]): AsyncGenerator<Uint8Array> {

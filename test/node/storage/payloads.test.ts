@@ -1,6 +1,7 @@
 /** Where payloads lie and who may fetch them: a Kubo daemon as a member's store, and the node's trustless gateway. */
-import { existsSync } from 'node:fs';
-import { writeFile } from 'node:fs/promises';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { CarReader } from '@ipld/car';
 import { create } from 'kubo-rpc-client';
@@ -11,9 +12,10 @@ import { memberId } from '../../../src/codec/ids.ts';
 import { collectIndexes } from '../../../src/node/housekeeping.ts';
 import { openPayloads } from '../../../src/node/payloads.ts';
 import { segmentName } from '../../../src/search/index.ts';
+import { readCar } from '../../../src/storage/payload/car.ts';
 import { rawCid } from '../../../src/storage/payload/cid.ts';
 import { type KuboDaemon, kuboBinary, startKubo } from '../../storage/kubo-daemon.ts';
-import { codeOf, collectBytes, temporaryDirectory } from '../../storage/support.ts';
+import { codeOf, collectBytes, filesBelow, temporaryDirectory } from '../../storage/support.ts';
 import { startTown, type Town } from '../consortium.ts';
 import { eraseRecord, openText, putTexts } from './people.ts';
 
@@ -148,9 +150,11 @@ describe.skipIf(binary === undefined)(
     let town: Town;
     let daemon: KuboDaemon;
     let other: KuboDaemon;
+    let repos: string;
 
     beforeAll(async () => {
-      daemon = await startKubo(binary ?? '');
+      repos = await mkdtemp(join(tmpdir(), 'hippocrypt-repos-'));
+      daemon = await startKubo(binary ?? '', {}, repos);
       other = await startKubo(binary ?? '');
       town = await startTown({
         payloads: (member) => (member === 'mercy' ? { kind: 'kubo', url: daemon.url } : { kind: 'embedded' }),
@@ -160,6 +164,7 @@ describe.skipIf(binary === undefined)(
       await town?.close();
       await daemon?.stop();
       await other?.stop();
+      await rm(repos, { recursive: true, force: true });
     });
 
     it('seals and opens records, the blocks being pinned at the daemon under the CID of the ledger', async () => {
@@ -221,6 +226,35 @@ describe.skipIf(binary === undefined)(
       const after = await pinned();
       expect(before.every((cid) => after.has(cid))).toBe(false);
       for (const name of listed()) expect(after).toContain(rawCidOf(await folder.getSegment(name)));
+    });
+
+    it('mends blocks that the disk of the daemon has changed, alone or in a bundle, from the copies', async () => {
+      const mercy = town.node('mercy');
+      const texts = [
+        'alone and damaged',
+        LONG_TEXT,
+        ...Array.from({ length: 10 }, (_, i) => `of a bundle ${i}`),
+      ];
+      const [alone] = await putTexts(town, texts.slice(0, 1));
+      const rest = await putTexts(town, texts.slice(1));
+      await Promise.all([...town.consortium.nodes.values()].map((node) => node.replication.flush()));
+      const sealed = await collectBytes(mercy.payloads.get(alone.cid));
+      const blocks = new Set<string>();
+      for await (const part of readCar(mercy.payloads.exportCar([alone, ...rest].map(({ cid }) => cid))))
+        if (!('roots' in part)) blocks.add(rawCidOf(part.bytes));
+      for (const path of filesBelow(repos).filter((name) => name.endsWith('.data'))) {
+        const bytes = readFileSync(path);
+        // Not the bundles, which no copy could mend.
+        if (!blocks.has(rawCidOf(new Uint8Array(bytes)))) continue;
+        bytes[Math.floor(bytes.length / 2)] ^= 1;
+        writeFileSync(path, bytes);
+      }
+      expect(await codeOf(collectBytes(mercy.payloads.get(alone.cid)))).toBe('storage.corrupt');
+      await mercy.scrub.round();
+      expect(mercy.scrub.status()).toMatchObject({ damaged: 0, named: [] });
+      expect(Buffer.compare(await collectBytes(mercy.payloads.get(alone.cid)), sealed)).toBe(0);
+      for (const [i, one] of [alone, ...rest].entries())
+        expect(await openText(town, one.record)).toBe(texts[i]);
     });
 
     it('lets another Kubo take a record from the trustless gateway and check it', async () => {
