@@ -127,6 +127,7 @@ const CODES: Readonly<Record<string, readonly [status: number, title: string]>> 
   'search.opening_unknown': [404, 'Nothing opens this search here'],
   'search.opening_wrong': [400, 'The opening is not of this search'],
   'search.numbers_unproven': [502, 'Record numbers are not as the ledger has them'],
+  'search.stale': [503, 'The search cannot be answered now'],
   'search.unverified': [502, 'An index answer does not verify'],
   'search.field_unproven': [502, 'A search field is not as the ledger has it'],
   'state.damaged': [503, "This node's store is damaged"],

@@ -56,6 +56,11 @@ export interface SearchOptions {
   readonly purpose?: Purpose;
   readonly custodians?: readonly string[];
   readonly limit?: number;
+  /**
+   * Refuse an answer as of a block older than this by this machine's clock (`search.stale`). No default: a ledger on which
+   * nothing happens makes no new block.
+   */
+  readonly maxAgeMs?: number;
 }
 
 export interface SearchHit {
@@ -79,6 +84,8 @@ export interface SearchReport {
   readonly cost: FederatedResult['cost'];
   /** The Search entries that stand on the ledger for this query. */
   readonly committed: readonly Committed[];
+  /** The state that the answer was checked against: height and block time in milliseconds. */
+  readonly asOf: { readonly height: number; readonly time: number };
 }
 
 interface FieldRow {
@@ -156,6 +163,7 @@ export class Search {
       custodians,
       top: options.limit ?? 100,
     });
+    const asOf = this.#asOf(options.maxAgeMs);
     const hit = (custodian: string, indexNo: number): SearchHit => {
       const row = this.#copies.row(custodian, indexNo);
       if (row === undefined)
@@ -174,6 +182,7 @@ export class Search {
       evaluated: found.evaluated,
       cost: found.cost,
       committed: this.#committed,
+      asOf,
     };
   }
 
@@ -206,6 +215,18 @@ export class Search {
     const verdict = await this.#anchors.receipt(file.receipt);
     if (!verdict.ok) throw new CodedError(verdict.code, verdict.message);
     return openedSearch(verdict.entryId, verdict.leaf, file);
+  }
+
+  #asOf(maxAgeMs: number | undefined): SearchReport['asOf'] {
+    const { newest } = this.#anchors;
+    if (newest === undefined) throw new CodedError('search.unverified', 'no checkpoint was verified');
+    const { height, time } = newest;
+    if (maxAgeMs !== undefined && this.#context.now() - time > maxAgeMs)
+      throw new CodedError(
+        'search.stale',
+        'the newest state that the gateway proves is older than you allow',
+      );
+    return { height, time };
   }
 
   /**

@@ -169,6 +169,55 @@ describe('record numbers', () => {
   });
 });
 
+describe('the state of the ledger', () => {
+  const states = /\/ledger\/states$/;
+
+  it('that was shown once is not taken back, nor an index with it', async () => {
+    const client = await deceived();
+    const kept: Uint8Array[] = [];
+    const keep = (body: Uint8Array): Uint8Array => {
+      kept.push(body);
+      return body;
+    };
+    const first = await liar.during({ path: states, change: keep }, () => ask(client));
+    // Something happens on the ledger; then the gateway plays the old answers again.
+    await town.client('clerk');
+    const doctor = await town.client('doctor');
+    await doctor.records.put([
+      {
+        content: new TextEncoder().encode(
+          JSON.stringify({ resourceType: 'Condition', code: { text: 'sixth' } }),
+        ),
+        patient: null,
+        policy: 'mercy/role:doctor',
+      },
+    ]);
+    await town.settled();
+    const second = await ask(client);
+    expect(second.asOf.height).toBeGreaterThan(first.asOf.height);
+    expect(second.records.length).toBe(first.records.length + 1);
+    const again = liar.during({ path: states, change: () => kept[0] }, () => ask(client));
+    await expect(again).rejects.toMatchObject({ code: 'checkpoint.rolled_back' });
+  });
+
+  it('older than the caller allows is refused', async () => {
+    const client = await deceived();
+    expect((await ask(client)).asOf.time).toBeGreaterThan(0);
+    const late = client.search.query(QUERY, { unit: 'record', custodians: ['mercy'], maxAgeMs: -3_600_000 });
+    await expect(late).rejects.toMatchObject({ code: 'search.stale' });
+  });
+
+  it('that does not verify is no state', async () => {
+    for (const name of ['value', 'proof'] as const) {
+      const code = await refusal(states, (json) => {
+        const [one] = (json.states as Record<string, unknown>[]).filter((state) => state[name] !== null);
+        one[name] = flipped(one[name]);
+      });
+      expect(code).toMatch(/^(?:client\.unproven|cbor\.|state\.)/);
+    }
+  });
+});
+
 describe('declarations of fields', () => {
   const fields = /\/search\/fields$/;
   type Field = { custodian: string; field: string; spec: string; publicKey: string };
