@@ -256,6 +256,24 @@ describe('2j a virtual machine set back', () => {
   );
 });
 
+describe('rule 21 links that come again', () => {
+  test('while votes are open make nobody an amnesiac: what the others show is of this very start', () => {
+    const stage = new Stage(4).start();
+    stage.route = (p) => p.message.type !== 'commit';
+    stage.submit(0);
+    stage.until(() => stage.held.filter(type('commit')).length >= 12);
+    for (const a of stage.nodes) {
+      for (const b of stage.nodes) if (a !== b) a.feed({ t: 'connected', peer: b.peer });
+    }
+    stage.run(200);
+    expect(stage.sent.some(type('welcome'))).toBe(true);
+    expect(stage.nodes.map((node) => node.replica?.voting)).toEqual([true, true, true, true]);
+    stage.route = () => true;
+    stage.until(() => stage.nodes.every((node) => node.height === 1), 5_000);
+    agreed(stage);
+  });
+});
+
 describe('2k a Byzantine client', () => {
   test('with two requests under one nonce for halves of the backups deposes nobody', () => {
     const stage = new Stage(4).start();

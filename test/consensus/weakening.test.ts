@@ -109,7 +109,7 @@ describe('the disk', () => {
       stage.submit(0);
       stage.until(() => stage.nodes.every((node) => node.height === 1));
       stage.nodes[3].crash('lost');
-      stage.nodes[3].disk.wipe();
+      stage.nodes[3].disk.lose();
       stage.nodes[3].start();
       stage.run(1000);
       expect(stage.nodes[3].replica?.voting).toBe('rejoinAtOnce' in weaken);

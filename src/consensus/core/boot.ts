@@ -20,7 +20,8 @@ function positionOf(vote: VoteProof): VotePosition {
 export class BootGate {
   readonly boot: number;
   readonly nonce: Uint8Array;
-  readonly #ownLast: VotePosition;
+  /** The latest own vote that this start knows of: from the log, then its own. */
+  #ownLast: VotePosition;
   readonly #answers = new Map<number, number>();
   readonly #weaken: Weakening;
   #asking = true;
@@ -64,6 +65,11 @@ export class BootGate {
 
   mayVote(height: number): boolean {
     return !this.#asking && !this.#amnesiac && height >= this.#voteFrom;
+  }
+
+  /** This start votes: an answer that shows this vote shows nothing that was lost. */
+  voted(position: VotePosition): void {
+    if (laterVote(position, this.#ownLast)) this.#ownLast = position;
   }
 
   /** The wait for answers is over; matters only when the WAL is whole. */

@@ -39,7 +39,7 @@ export function build(r: ReplicaState): void {
 /** The block that was built for the first view. */
 export function leadPrePrepare(r: ReplicaState, proposal: Proposal): void {
   const position = r.position(r.open.first);
-  const signature = r.options.signer.vote('pre-prepare', position, proposal.hash);
+  const signature = r.sign('pre-prepare', position.view, proposal.hash);
   lead(r, { type: 'pre-prepare', ...position, digest: proposal.hash, signature, proposal });
 }
 

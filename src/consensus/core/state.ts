@@ -6,7 +6,8 @@
 import { type Chain, leaderOf } from '../chain.ts';
 import { invariant } from '../errors.ts';
 import type { PeerId } from '../validators.ts';
-import type { Message, Signed } from '../wire/messages.ts';
+import type { Hash } from '../wire/bytes.ts';
+import { type Message, type Signed, VOTE_TAG, type VoteKind } from '../wire/messages.ts';
 import { BootGate, PeerMemory } from './boot.ts';
 import { CatchUp } from './catch-up.ts';
 import { PeerClocks } from './clocks.ts';
@@ -75,6 +76,13 @@ export class ReplicaState {
   position(view: number): Omit<Signed, 'digest' | 'signature'> {
     const { validators } = this.chain;
     return { epoch: validators.epoch, height: this.open.height, view, sender: this.index };
+  }
+
+  /** Signs an own vote, and remembers that it did. */
+  sign(kind: Exclude<VoteKind, 'view-change'>, view: number, digest: Hash): Uint8Array {
+    const position = this.position(view);
+    this.boot.voted({ height: position.height, view, kind: VOTE_TAG[kind] });
+    return this.options.signer.vote(kind, position, digest);
   }
 
   /** Block time of a header made now (rule 12). */

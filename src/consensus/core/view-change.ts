@@ -2,7 +2,7 @@
  * View change (ledger-security rules 13-15): a VIEW-CHANGE is a promise to vote in no lower view of this height and
  * carries the highest prepared certificate; q of them let the new leader propose, and everybody derives again what.
  */
-import type { NewView, Proposal, ViewChange } from '../wire/messages.ts';
+import { type NewView, type Proposal, type ViewChange, VOTE_TAG } from '../wire/messages.ts';
 import { examine, fetchProposal } from './deciding.ts';
 import { build, lead, leadPrePrepare, mayPropose } from './proposing.ts';
 import { forwardToNewLeader } from './requests.ts';
@@ -26,6 +26,7 @@ export function startViewChange(r: ReplicaState, view: number): void {
     r.chain.qc,
     r.weaken.dropLock ? undefined : open.locked,
   );
+  r.boot.voted({ height: open.height, view, kind: VOTE_TAG['view-change'] });
   open.ownViewChange = change;
   r.emit({ t: 'view', height: open.height, view });
   r.persist({ kind: 'view-change', height: open.height, message: change }, () => {
@@ -95,7 +96,7 @@ export function tryNewView(r: ReplicaState): void {
 function leadNewView(r: ReplicaState, proposal: Proposal, viewChanges: readonly ViewChange[]): void {
   const { open } = r;
   const position = r.position(open.view);
-  const signature = r.options.signer.vote('pre-prepare', position, proposal.hash);
+  const signature = r.sign('pre-prepare', position.view, proposal.hash);
   open.changing = false;
   open.viewSince = r.now;
   r.emit({ t: 'view', height: open.height, view: open.view });

@@ -150,7 +150,7 @@ export function castPrepare(r: ReplicaState, candidate: Candidate): void {
   if (candidate.message.sender === r.index || !r.mayVote()) return;
   const position = r.position(candidate.view);
   const { digest } = candidate.message;
-  const signature = r.options.signer.vote('prepare', position, digest);
+  const signature = r.sign('prepare', candidate.view, digest);
   const prepare: Prepare = { type: 'prepare', ...position, digest, signature };
   r.open.ownPrepare = prepare;
   r.open.prepares.add(prepare);
@@ -203,7 +203,7 @@ function tryPrepared(r: ReplicaState, view: number): void {
 export function castCommit(r: ReplicaState, certificate: PreparedCertificate): void {
   if (!r.mayVote()) return;
   const position = r.position(certificate.view);
-  const signature = r.options.signer.vote('commit', position, certificate.hash);
+  const signature = r.sign('commit', certificate.view, certificate.hash);
   const commit: Commit = { type: 'commit', ...position, digest: certificate.hash, signature };
   r.open.ownCommit = commit;
   r.open.commits.add(commit);

@@ -3,16 +3,28 @@
  * (twins) that talk to different members, drop what it likes, sign both of two values, propose twice, hide or invent
  * certificates, propose a value of its own in NEW-VIEW, and replay. It never has an honest member's key.
  */
+import { VIEWS_AHEAD_MAX } from '../limits.ts';
 import { coreSigner } from '../node/signer.ts';
 import type { PeerId } from '../validators.ts';
 import { type Hash, hashOf, ZERO_HASH } from '../wire/bytes.ts';
-import { batchHash, encodeBatch, makeProposal } from '../wire/codec.ts';
+import { batchHash, decodeBlock, encodeBatch, makeProposal } from '../wire/codec.ts';
 import type { Message, Proposal } from '../wire/messages.ts';
+import { encodeSimRequest } from './application.ts';
 import type { SimNode } from './node.ts';
+import { Plotter, plots } from './plotter.ts';
 import type { Random } from './random.ts';
 
-export type Style = 'mute' | 'choosy' | 'twins' | 'liar';
-export const STYLES: readonly Style[] = ['mute', 'choosy', 'twins', 'liar', 'liar'];
+export type Style = 'mute' | 'choosy' | 'omitting' | 'twins' | 'liar' | 'flooder' | 'plotter';
+export const STYLES: readonly Style[] = [
+  'mute',
+  'choosy',
+  'omitting',
+  'twins',
+  'liar',
+  'liar',
+  'flooder',
+  'plotter',
+];
 
 export interface Outgoing {
   readonly to: PeerId;
@@ -34,14 +46,17 @@ export class Adversary {
   /** Which of two values each peer was proposed last, to vote for that one towards it. */
   readonly #told = new Map<PeerId, Hash>();
   readonly #replay: Message[] = [];
+  readonly #plotter: Plotter;
 
   constructor(random: Random, chainId: Uint8Array) {
     this.#random = random;
+    this.#plotter = new Plotter(random, chainId);
     this.#chainId = chainId;
   }
 
   /** The adversary sees everything that is sent to its members. */
-  overhear(message: Message): void {
+  overhear(_node: SimNode | undefined, message: Message): void {
+    this.#plotter.overhear(message);
     if (message.type !== 'pre-prepare' && message.type !== 'new-view') return;
     let seen = this.#seen.get(message.height);
     if (seen === undefined) {
@@ -69,7 +84,10 @@ export class Adversary {
         peers.filter(() => random.chance(0.5)),
         message,
       );
-    if (style === 'twins') return toAll(peers, message);
+    // One member never hears anything of it.
+    if (style === 'omitting') return toAll(peers.slice(0, Math.max(1, peers.length - 1)), message);
+    if (style === 'twins' || style === 'flooder') return toAll(peers, message);
+    if (style === 'plotter' && plots(message)) return [];
     return this.#lie(node, peers, message);
   }
 
@@ -81,14 +99,15 @@ export class Adversary {
     if (random.chance(0.05)) out.push(...toAll([random.pick(peers)], random.pick(this.#replay)));
     switch (message.type) {
       case 'pre-prepare':
-        this.overhear(message);
+        this.overhear(node, message);
         if (random.chance(0.1))
           return [...out, ...toAll(peers, this.#propose(node, message, { empty: true }))];
         if (random.chance(0.1))
           return [...out, ...toAll(peers, this.#propose(node, message, { badRoot: true }))];
+        if (random.chance(0.15)) return [...out, ...toAll(peers, this.#proposeUnfit(node, message))];
         return [...out, ...this.#proposeTwice(node, peers, message)];
       case 'new-view':
-        this.overhear(message);
+        this.overhear(node, message);
         if (random.chance(0.4)) return [...out, ...toAll(peers, this.#forgetLocks(node, message))];
         return [
           ...out,
@@ -110,6 +129,15 @@ export class Adversary {
       }
       case 'status':
         return [...out, ...toAll(peers, { ...message, height: message.height + random.below(3) })];
+      case 'welcome': {
+        // Has seen nothing of the one who asks, and has never committed.
+        const signer = coreSigner(node.key, this.#chainId);
+        const { type: _type, signature: _signature, ...said } = message;
+        const blind = signer.welcome({ ...said, hello: undefined, vote: undefined, committed: 0 });
+        return [...out, ...toAll(peers, random.chance(0.7) ? blind : message)];
+      }
+      case 'blocks':
+        return [...out, ...toAll(peers, random.chance(0.5) ? this.#spoil(node, message) : message)];
       default:
         return [...out, ...toAll(peers, message)];
     }
@@ -119,16 +147,22 @@ export class Adversary {
   #propose<M extends Extract<Message, { type: 'pre-prepare' | 'new-view' }>>(
     node: SimNode,
     message: M,
-    change: { readonly empty?: boolean; readonly badRoot?: boolean; readonly fresh?: boolean },
+    change: {
+      readonly empty?: boolean;
+      readonly badRoot?: boolean;
+      readonly fresh?: boolean;
+      readonly batch?: readonly Uint8Array[];
+      readonly later?: number;
+    },
   ): M {
     const { epoch, height, view, sender, proposal } = message;
-    const batch = change.empty ? [] : proposal.batch;
+    const batch = change.empty ? [] : (change.batch ?? proposal.batch);
     const batchBytes = encodeBatch(batch);
     const own = change.fresh ? { view, proposer: sender } : {};
     const header = {
       ...proposal.header,
       ...own,
-      time: proposal.header.time + 1,
+      time: proposal.header.time + 1 + (change.later ?? 0),
       batchHash: batchHash(batchBytes),
     };
     // Another time gives another header with roots of its own, valid like the first.
@@ -140,8 +174,48 @@ export class Adversary {
     const signer = coreSigner(node.key, this.#chainId);
     const signature = signer.vote('pre-prepare', { epoch, height, view, sender }, other.hash);
     const changed = { ...message, digest: other.hash, signature, proposal: other };
-    this.overhear(changed);
+    this.overhear(node, changed);
     return changed;
+  }
+
+  /** A proposal of a far time, with a request that nobody made, or with one that is used. */
+  #proposeUnfit(node: SimNode, message: Extract<Message, { type: 'pre-prepare' }>): Message {
+    const { batch } = message.proposal;
+    const [first] = batch;
+    switch (this.#random.below(3)) {
+      case 0:
+        return this.#propose(node, message, { later: this.#random.pick([-60_000, 60_000]) });
+      case 1: {
+        const forged = encodeSimRequest({
+          client: 666,
+          nonce: this.#random.u32(),
+          expiresAt: message.proposal.header.time + 60_000,
+          payload: new Uint8Array(1),
+        });
+        return this.#propose(node, message, { batch: [...batch, forged] });
+      }
+      default: {
+        const old = node.application.blocks.get(node.appliedHeight);
+        const used = old && decodeBlock(old).proposal.batch[0];
+        const extra = used ?? first;
+        return this.#propose(node, message, { batch: extra === undefined ? batch : [...batch, extra] });
+      }
+    }
+  }
+
+  /** Blocks whose certificate holds too little, or was signed by itself for everybody. */
+  #spoil(node: SimNode, message: Extract<Message, { type: 'blocks' }>): Message {
+    const blocks = message.blocks.map(({ proposal, qc }) => {
+      const { epoch, height, view, headerHash } = qc;
+      const short = { ...qc, votes: qc.votes.slice(1) };
+      const own = coreSigner(node.key, this.#chainId);
+      const votes = qc.votes.map(({ sender }) => ({
+        sender,
+        signature: own.vote('commit', { epoch, height, view, sender }, headerHash),
+      }));
+      return { proposal, qc: this.#random.chance(0.5) ? short : { ...qc, votes } };
+    });
+    return { ...message, blocks };
   }
 
   /** Another header for the same batch to a part of the peers, both signed. */
@@ -204,7 +278,38 @@ export class Adversary {
    * Votes out of turn: towards a peer that was given one of two proposals, all votes for that one; else a vote for
    * anything seen, prepared or not.
    */
-  outOfTurn(node: SimNode, peers: readonly PeerId[]): Outgoing[] {
+  outOfTurn(node: SimNode, style: Style, peers: readonly PeerId[]): Outgoing[] {
+    if (style === 'plotter') return this.#plotter.act(node, peers, this.#told);
+    if (style === 'flooder') return this.#flood(node, peers);
+    return style === 'liar' ? this.#voteOutOfTurn(node, peers) : [];
+  }
+
+  /** Votes of far views, of other heights and epochs, for values that do not exist, and garbage as a request. */
+  #flood(node: SimNode, peers: readonly PeerId[]): Outgoing[] {
+    const { replica } = node;
+    if (replica === undefined || replica.index < 0) return [];
+    const random = this.#random;
+    const { chain, index: sender } = replica;
+    const signer = coreSigner(node.key, this.#chainId);
+    const out: Outgoing[] = [];
+    for (let i = 0; i < 5; i++) {
+      const to = random.pick(peers);
+      const digest = hashOf(random.bytes(32));
+      const at = {
+        epoch: chain.validators.epoch + random.pick([0, 0, 0, 1]),
+        height: chain.height + 1 + random.pick([0, 0, 1, 2, 1000]),
+        view: random.pick([0, 1, VIEWS_AHEAD_MAX, VIEWS_AHEAD_MAX + 1, 1_000_000]),
+        sender,
+      };
+      const type = random.pick(['prepare', 'commit'] as const);
+      out.push({ to, message: { type, ...at, digest, signature: signer.vote(type, at, digest) } });
+      if (random.chance(0.2)) out.push({ to, message: signer.viewChange(at, chain.qc, undefined) });
+      if (random.chance(0.2)) out.push({ to, message: { type: 'request', request: random.bytes(40) } });
+    }
+    return out;
+  }
+
+  #voteOutOfTurn(node: SimNode, peers: readonly PeerId[]): Outgoing[] {
     const { replica } = node;
     if (replica === undefined || replica.index < 0) return [];
     const { chain, view, index: sender } = replica;

@@ -1,21 +1,33 @@
 /** What must hold after every event. A breach is recorded once, as text that says what was seen. */
 import type { Chain } from '../chain.ts';
-import { checkNewView, preparedHolds } from '../core/rules.ts';
+import { checkNewView, preparedHolds, timely } from '../core/rules.ts';
 import type { WalRecord } from '../core/types.ts';
-import { VIEWS_AHEAD_MAX } from '../limits.ts';
+import { CLOCK_TOLERANCE_MS, VIEWS_AHEAD_MAX } from '../limits.ts';
 import { rootsAgree } from '../node/executor.ts';
 import type { Block, Message } from '../wire/messages.ts';
-import { decodeSimRequest } from './application.ts';
+import { voteBytes } from '../wire/signing.ts';
+import { decodeSimRequest, RELEASE_MS } from './application.ts';
+import { simVerify } from './keys.ts';
 import type { SimNode } from './node.ts';
 
 export class Checks {
   readonly violations: string[] = [];
+  /** From now on nothing fails, so no leader may be changed. */
+  calm = false;
+  readonly #chainId: Uint8Array;
   /** Highest decided height. */
   highest = 0;
   readonly #decided = new Map<number, string>();
   readonly #signed = new Map<string, string>();
   readonly #promised = new Map<string, number>();
   readonly #executed = new Map<number, Map<string, number>>();
+  /** Highest height at which each member voted, and up to which one that lost its log may not vote again. */
+  readonly #voted = new Map<number, number>();
+  readonly #forgotten = new Map<number, number>();
+
+  constructor(chainId: Uint8Array) {
+    this.#chainId = chainId;
+  }
 
   #breach(text: string): void {
     if (!this.violations.includes(text)) this.violations.push(text);
@@ -23,8 +35,13 @@ export class Checks {
 
   /** No honest double vote, no vote below an own VIEW-CHANGE, nothing sent before its record is durable. */
   onSend(node: SimNode, message: Message): void {
+    if (node.setBack) return;
     switch (message.type) {
       case 'pre-prepare':
+        if (message.view !== 0) this.#breach(`height ${message.height} did not open at view 0`);
+        this.#once(node, 'pre-prepare', message);
+        if (message.sender === this.#indexOf(node)) this.#needs(node, message, 'proposal');
+        return;
       case 'new-view':
         this.#once(node, 'pre-prepare', message);
         if (message.sender === this.#indexOf(node)) this.#needs(node, message, 'proposal');
@@ -60,6 +77,9 @@ export class Checks {
     vote: { epoch: number; height: number; view: number; sender: number; digest: string },
   ): void {
     if (vote.sender !== this.#indexOf(node)) return;
+    if (vote.height <= (this.#forgotten.get(node.index) ?? 0))
+      this.#breach(`member ${node.index} lost its log and votes where it may have voted before`);
+    this.#voted.set(node.index, Math.max(this.#voted.get(node.index) ?? 0, vote.height));
     const name = `${kind} ${node.index} ${vote.epoch} ${vote.height} ${vote.view}`;
     const before = this.#signed.get(name);
     if (before !== undefined && before !== vote.digest) this.#breach(`honest member signed twice: ${name}`);
@@ -81,6 +101,11 @@ export class Checks {
 
   /** What an honest member accepts or locks holds by the rules, whatever guards the core under test lacks. */
   onPersist(node: SimNode, record: WalRecord, chain: Chain): void {
+    if (record.kind === 'proposal' && record.message.type === 'pre-prepare') {
+      const own = record.message.sender === this.#indexOf(node);
+      if (!own && !timely(chain, record.message.proposal.header, node.clock()))
+        this.#breach(`member ${node.index} accepted a time far from its clock at height ${record.height}`);
+    }
     if (record.kind === 'proposal' && record.message.type === 'new-view') {
       if (checkNewView(chain, record.message) === 'refused') {
         this.#breach(
@@ -88,9 +113,49 @@ export class Checks {
         );
       }
     }
-    if (record.kind === 'prepared' && !preparedHolds(chain, record.certificate, Number.POSITIVE_INFINITY)) {
+    if (record.kind === 'prepared' && !this.#locks(record, chain)) {
       this.#breach(`member ${node.index} locked without a quorum at height ${record.height}`);
     }
+  }
+
+  /** Whether the certificate of a lock is one that others would believe. */
+  #locks({ height, certificate }: Extract<WalRecord, { kind: 'prepared' }>, chain: Chain): boolean {
+    const { validators } = chain;
+    const { view, hash, votes } = certificate;
+    return (
+      preparedHolds(chain, certificate, Number.POSITIVE_INFINITY) &&
+      votes.every(({ sender, signature }) => {
+        const bytes = voteBytes(
+          'prepare',
+          this.#chainId,
+          { epoch: validators.epoch, height, view, sender },
+          hash,
+        );
+        return simVerify(validators.keys[sender], bytes, signature);
+      })
+    );
+  }
+
+  /** A start stands where its log says, or knows that the log is lost. */
+  onStart(node: SimNode, records: readonly WalRecord[], lost: boolean): void {
+    const { replica } = node;
+    if (lost) this.#forgotten.set(node.index, this.#voted.get(node.index) ?? 0);
+    if (replica === undefined) return;
+    const open = records.filter(({ height }) => height === replica.chain.height + 1);
+    const highest = (kind: WalRecord['kind']): number =>
+      Math.max(-1, ...open.filter((record) => record.kind === kind).map((record) => viewOf(record) ?? -1));
+    const stands =
+      replica.view === Math.max(0, highest('view-change'), highest('proposal')) &&
+      (replica.accepted?.view ?? -1) === highest('proposal') &&
+      replica.lockedView === highest('prepared');
+    if (!stands) this.#breach(`member ${node.index} does not stand where its log says after a start`);
+  }
+
+  /** What a block of `time` grants is released at the true time `now`. */
+  onRelease(node: SimNode, time: number, now: number): void {
+    // Clocks of a simulation are off by less than the tolerance.
+    if (now - time > RELEASE_MS + CLOCK_TOLERANCE_MS)
+      this.#breach(`member ${node.index} releases what a block granted ${now - time} ms ago`);
   }
 
   /** Agreement, authenticity, exactly-once, expiry. */
@@ -99,6 +164,8 @@ export class Checks {
     const { height, time } = proposal.header;
     if (qc.votes.length < chain.validators.q)
       this.#breach(`a certificate of ${height} has fewer than q votes`);
+    if (this.calm && qc.view > 0)
+      this.#breach(`a leader was deposed at height ${height} although nothing failed`);
     const before = this.#decided.get(height);
     if (before !== undefined && before !== proposal.hash) this.#breach(`two blocks at height ${height}`);
     this.#decided.set(height, proposal.hash);

@@ -16,7 +16,7 @@ import { decodeRecord, encodeRecord } from '../wal/record.ts';
 import { toHex } from '../wire/bytes.ts';
 import { batchHash, decodeBlock, encodeBatch, qcHash } from '../wire/codec.ts';
 import { type Block, HELLO_NONCE_BYTES, type Message } from '../wire/messages.ts';
-import type { SimApplication } from './application.ts';
+import { RELEASE_MS, SimApplication } from './application.ts';
 import type { Random } from './random.ts';
 import type { Schedule } from './schedule.ts';
 import type { SimWeakening } from './weakening.ts';
@@ -39,6 +39,14 @@ export interface World {
   observeDecide(node: SimNode, block: Block, chain: Chain): void;
   observeHalt(node: SimNode, reason: string): void;
   observeClock(node: SimNode, offsetMs: number): void;
+  /** A start has read its disk; `lost` when the log was found to be gone or damaged. */
+  observeStart(node: SimNode, records: readonly WalRecord[], lost: boolean): void;
+  /** A block was decided that this member had not executed. */
+  observeUnexecuted(node: SimNode, height: number): void;
+  /** What the block of `time` grants is released now. */
+  observeRelease(node: SimNode, time: number): void;
+  /** How long the flush that begins takes beyond the disk's time; 'fails' ends the process. */
+  flushFault(node: SimNode): number | 'fails';
   observeEvidence(node: SimNode, evidence: Evidence): void;
   authentic(request: Uint8Array): boolean;
 }
@@ -59,9 +67,9 @@ export class SimDisk {
     this.unsynced = [];
   }
 
-  /** The log is gone, the state is not. */
-  wipe(): void {
-    this.durable = [];
+  /** The log is gone or damaged after its first `kept` records; the state is not. */
+  lose(kept = 0): void {
+    this.durable = this.durable.slice(0, kept);
     this.unsynced = [];
     this.boot = undefined;
     this.whole = false;
@@ -82,6 +90,10 @@ export class SimNode {
   disk = new SimDisk();
   /** Added to virtual time to give this member's wall clock. */
   skew = 0;
+  /** The process sleeps until then; what arrives waits. */
+  pausedUntil = 0;
+  /** Was set back to an old image: may sign again what it signed before. */
+  setBack = false;
   replica: Replica | undefined;
   readonly #world: World;
   #router: Router | undefined;
@@ -90,6 +102,8 @@ export class SimNode {
   #stepping = false;
   #flushing = false;
   #wakeAt = Number.POSITIVE_INFINITY;
+  /** Proposals of the open height that this life built or executed to their roots. */
+  readonly #executed = new Set<string>();
 
   constructor(world: World, index: number, key: ValidatorKey, application: SimApplication, honest: boolean) {
     this.#world = world;
@@ -106,6 +120,11 @@ export class SimNode {
 
   get height(): number {
     return this.replica?.chain.height ?? 0;
+  }
+
+  /** Height of the state on disk. */
+  get appliedHeight(): number {
+    return this.application.resume?.height ?? 0;
   }
 
   clock(): number {
@@ -125,14 +144,12 @@ export class SimNode {
     this.#life += 1;
     this.#inputs = [];
     this.#flushing = false;
+    this.#executed.clear();
+    const records = disk.read().filter((record) => record.height > chain.height);
     const replica = new Replica({
       self: this.peer,
       chain,
-      recovered: {
-        whole,
-        ...disk.boot,
-        records: disk.read().filter((record) => record.height > chain.height),
-      },
+      recovered: { whole, ...disk.boot, records },
       helloNonce: world.random.bytes(HELLO_NONCE_BYTES),
       signer: coreSigner(this.key, genesis.chainId),
       timing: world.timing,
@@ -150,6 +167,7 @@ export class SimNode {
       onCosignature: () => undefined,
     });
     this.#wakeAt = Number.POSITIVE_INFINITY;
+    if (this.honest) world.observeStart(this, records, !whole);
     this.feed();
   }
 
@@ -159,8 +177,41 @@ export class SimNode {
     this.disk.crash(mode, this.#world.random);
   }
 
+  /** The log is gone or damaged after its first `kept` records. */
+  loseLog(kept = 0): void {
+    this.disk.lose(kept);
+  }
+
+  /** Takes an image of the whole machine; the result sets it back to that. */
+  image(): () => void {
+    const height = this.appliedHeight;
+    const durable = [...this.disk.durable];
+    const { boot } = this.disk;
+    return () => {
+      const old = new SimApplication();
+      old.restoreFrom(this.application, height);
+      this.application = old;
+      Object.assign(this.disk, { durable, boot, whole: true });
+      this.setBack = true;
+    };
+  }
+
   receive(from: PeerId, message: Message): void {
-    if (this.replica !== undefined) this.#router?.receive(from, message);
+    if (this.#world.schedule.now < this.pausedUntil) {
+      this.#later(this.pausedUntil - this.#world.schedule.now, () => this.receive(from, message));
+      return;
+    }
+    if (this.replica === undefined) return;
+    if (message.type === 'view-change' && this.#countsAnyHeight(message.height)) {
+      const verified = this.#world.verifier.message(message, this.replica.chain.validators);
+      if (verified !== undefined) this.feed({ t: 'message', from, message: verified });
+    } else this.#router?.receive(from, message);
+  }
+
+  /** The router drops what is of a decided height; where the guard against it is left out, it must not. */
+  #countsAnyHeight(height: number): boolean {
+    const { viewChangeAnyHeight, viewsOutliveHeights } = this.#world.weaken;
+    return (viewChangeAnyHeight === true || viewsOutliveHeights === true) && height <= this.height;
   }
 
   /** A client's request, or a forwarded one: admitted if the application does. */
@@ -195,7 +246,10 @@ export class SimNode {
   #later(delay: number, run: () => void): void {
     const life = this.#life;
     this.#world.schedule.after(delay, () => {
-      if (this.#life === life) run();
+      if (this.#life !== life) return;
+      const sleeps = this.pausedUntil - this.#world.schedule.now;
+      if (sleeps > 0) this.#later(sleeps, run);
+      else run();
     });
   }
 
@@ -212,7 +266,14 @@ export class SimNode {
   #flush(): void {
     if (this.#flushing || this.disk.unsynced.length === 0) return;
     this.#flushing = true;
-    this.#later(this.#world.random.between(0, this.#world.flushMs), () => {
+    const fault = this.honest ? this.#world.flushFault(this) : 0;
+    const takes = this.#world.random.between(0, this.#world.flushMs) + (fault === 'fails' ? 0 : fault);
+    this.#later(takes, () => {
+      if (fault === 'fails') {
+        // A failed flush is never tried again: what reached the disk is not known.
+        this.crash('partly');
+        return;
+      }
       const upTo = this.disk.unsynced.at(-1)?.token ?? 0;
       for (const { record } of this.disk.unsynced) this.disk.durable.push(record);
       this.disk.unsynced = [];
@@ -247,6 +308,8 @@ export class SimNode {
         return;
       case 'decide':
         this.#world.observeDecide(this, effect.block, chain);
+        if (!this.#executed.has(effect.block.proposal.hash))
+          this.#world.observeUnexecuted(this, effect.block.proposal.header.height);
         this.#later(this.#world.random.below(4), () => this.#apply(effect.block, chain));
         return;
       case 'halt':
@@ -268,7 +331,9 @@ export class SimNode {
     const result = this.application.run({ ...effect, batchHash: batchHash(batchBytes) }, batch);
     if (!result.ok) return;
     const { height, view } = effect;
-    this.feed({ t: 'built', height, view, proposal: proposalOf(effect, chain, batchBytes, result) });
+    const proposal = proposalOf(effect, chain, batchBytes, result);
+    this.#executed.add(proposal.hash);
+    this.feed({ t: 'built', height, view, proposal });
   }
 
   #validate(effect: Extract<Effect, { t: 'validate' }>, chain: Chain): void {
@@ -287,9 +352,12 @@ export class SimNode {
     if (mode !== 'decided' && parentQc !== undefined && qcHash(chain.qc) !== header.parentQcHash) {
       if (!verifier.certificate(parentQc, chain.lastValidators)) return 'invalid';
     }
-    if (mode === 'fresh' && !this.#requestsHold(proposal.batch, header.time)) return 'invalid';
+    const examined = mode === 'fresh' && !this.#world.weaken.requestsUnchecked;
+    if (examined && !this.#requestsHold(proposal.batch, header.time)) return 'invalid';
     const result = this.application.run(header, proposal.batch);
-    return result.ok && rootsAgree(header, result) ? 'ok' : 'mismatch';
+    if (!result.ok || !rootsAgree(header, result)) return 'mismatch';
+    this.#executed.add(proposal.hash);
+    return 'ok';
   }
 
   #requestsHold(batch: readonly Uint8Array[], time: number): boolean {
@@ -317,8 +385,16 @@ export class SimNode {
     this.application.blocks.set(decided.height, decided.encoded);
     const requests = block.proposal.batch.map((bytes) => toHex(this.application.idOf(bytes)));
     this.disk.durable = this.disk.durable.filter((record) => record.height > decided.height);
+    this.#executed.clear();
+    this.#release(decided.header.time);
     this.feed({ t: 'applied', chain: next, requests });
     this.#router?.applied(decided.height);
+  }
+
+  /** What a block grants is released by members whose tip is recent (ledger-security rules 23, 24). */
+  #release(time: number): void {
+    const late = this.clock() - time > RELEASE_MS;
+    if (!late || this.#world.weaken.releaseUnbounded) this.#world.observeRelease(this, time);
   }
 
   #serve(to: PeerId, from: number, count: number): void {

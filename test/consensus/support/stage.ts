@@ -34,11 +34,12 @@ export class Stage implements World {
   readonly batch = { countMax: 50, bytesMax: 1 << 20 };
   readonly weaken: SimWeakening;
   readonly flushMs = 0;
-  readonly checks = new Checks();
+  readonly checks: Checks;
   readonly nodes: SimNode[];
   readonly evidence: Evidence[] = [];
   readonly alarms: { node: number; offsetMs: number }[] = [];
   readonly halted = new Map<number, string>();
+  readonly released: { node: number; time: number }[] = [];
   /** Which parcels travel by themselves; the others wait in `held`. */
   route: Rule = () => true;
   readonly held: Parcel[] = [];
@@ -58,6 +59,7 @@ export class Stage implements World {
       validators: keys.slice(0, n).map((key) => key.publicKey),
     };
     this.verifier = new Verifier(this.genesis.chainId, new VerificationCache(), simVerify);
+    this.checks = new Checks(this.genesis.chainId);
     this.nodes = keys.map(
       (key, i) => new SimNode(this, i, key, new SimApplication(), !options.byzantine?.includes(i)),
     );
@@ -145,6 +147,21 @@ export class Stage implements World {
     const { header, hash } = block.proposal;
     this.decided.push({ node: node.index, height: header.height, hash, view: block.qc.view });
     if (node.honest) this.checks.onDecide(node, block, chain, () => true);
+  }
+
+  /** Scripts say themselves what a start must find. */
+  observeStart(): void {}
+
+  observeUnexecuted(node: SimNode, height: number): void {
+    if (node.honest) this.checks.fail(`member ${node.index} decided height ${height} without executing it`);
+  }
+
+  observeRelease(node: SimNode, time: number): void {
+    this.released.push({ node: node.index, time });
+  }
+
+  flushFault(): number {
+    return 0;
   }
 
   observeClock(node: SimNode, offsetMs: number): void {
