@@ -164,6 +164,9 @@ export interface Services {
     enrol(by: Session, subject: NewSubject): Promise<{ subject: SubjectId; entry: CommittedEntry | null }>;
   };
 
+  /** The admission that an observer shows now, for a Reconfig; throws `link.unreachable` when it is not connected. */
+  admission(member: MemberId): Promise<unknown>;
+
   keys: {
     partsOfKey(keyId: KeyId): Promise<PartsAnswer>;
     gatesOf(access: EntryId): Promise<PartsAnswer>;

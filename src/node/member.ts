@@ -120,6 +120,8 @@ export interface NodeLog {
 }
 
 export interface MemberOptions {
+  /** Who this is, if the genesis does not name its validator key: a hospital that joins later. */
+  readonly member?: MemberId;
   readonly dir: string;
   readonly keystore: Keystore;
   /** Signed genesis. */
@@ -380,7 +382,8 @@ export class MemberNode {
     const { decoded } = decodeGenesis(genesis);
     const validatorSeed = await secretOf(keystore, SECRETS.validator);
     const signer = ed25519Signer(validatorSeed);
-    const self = decoded.members.find((one) => toHex(one.validatorKey) === toHex(signer.publicKey.key));
+    const named = decoded.members.find((one) => toHex(one.validatorKey) === toHex(signer.publicKey.key));
+    const self = named === undefined ? options.member : memberId(named.id);
     if (self === undefined)
       throw new CodedError('member.unknown', 'the genesis names no member with this validator key');
     const disk = new Disk(dir, (name, fields) => log.event(name, fields));
@@ -397,7 +400,7 @@ export class MemberNode {
     const engine: LedgerEngine = await LedgerEngine.open({
       store: new WriteBehind(disk.patient(ledgerEnv)),
       genesis,
-      cosign: { member: self.id, signer },
+      cosign: { member: self, signer },
       ...(options.signatures === undefined ? {} : { signatures: options.signatures }),
       culpritOf: (evidence) => culpritOf(evidence, genesisEntryOf(engine)),
       onListenerError: (error) => log.event('listener.failed', { error: describe(error) }),
@@ -432,7 +435,7 @@ export class MemberNode {
       () => disk.requireRoom(),
     );
     const node = new MemberNode({
-      id: memberId(self.id),
+      id: self,
       operator: await operatorOf(keystore),
       ledger,
       engine,
@@ -443,7 +446,7 @@ export class MemberNode {
       payloads,
       headers,
       staging,
-      companions: await Companions.open(dir, memberId(self.id), local),
+      companions: await Companions.open(dir, self, local),
       disk,
       environments: [ledgerEnv, nodeEnv],
       store: nodeEnv,

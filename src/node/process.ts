@@ -11,9 +11,10 @@ import { CodedError } from '../codec/errors.ts';
 import { memberId } from '../codec/ids.ts';
 import { decodeGenesis, parseWitnessKey } from '../ledger/index.ts';
 import { type Keystore, openKeystore, type Unlock } from '../storage/index.ts';
+import { admitted, followMembers, serveAdmission } from './admission.ts';
 import { KEEP_DAYS } from './backup.ts';
 import { ensureFields } from './field-keys.ts';
-import { SECRETS, secretOf } from './identity.ts';
+import { decodeCard, type MemberCard, SECRETS, secretOf } from './identity.ts';
 import { type Address, tlsLinks } from './link/tls.ts';
 import { MemberNode, type NodeLog } from './member.ts';
 import { PayloadsSchema } from './payloads.ts';
@@ -38,6 +39,10 @@ export const NodeConfigSchema = z.strictObject({
   link: address.default({ host: '127.0.0.1', port: 8180 }),
   /** Where the other members' links listen. */
   peers: z.record(z.string(), address),
+  /** Hospitals that are about to join: their nodes may follow the chain. Kept here once they are members, or moved to `peers`. */
+  observers: z.record(z.string(), address.extend({ card: z.string() })).optional(),
+  /** This member's own card, if the genesis does not name it. */
+  card: z.string().optional(),
   /** An account for the member's first operator, made at start if it is absent. */
   admin: z.strictObject({ account: z.string(), passwordFile: z.string() }).optional(),
   threads: z.number().int().min(1).max(64).optional(),
@@ -89,9 +94,17 @@ export async function readNodeConfig(path: string): Promise<NodeConfig> {
   }
   const base = dirname(resolve(path));
   const at = (one: string): string => (isAbsolute(one) ? one : join(base, one));
-  const { unlock, admin, payloads, backup } = parsed.data;
+  const { unlock, admin, payloads, backup, observers, card } = parsed.data;
   return {
     ...parsed.data,
+    ...(card === undefined ? {} : { card: at(card) }),
+    ...(observers === undefined
+      ? {}
+      : {
+          observers: Object.fromEntries(
+            Object.entries(observers).map(([id, one]) => [id, { ...one, card: at(one.card) }]),
+          ),
+        }),
     dir: at(parsed.data.dir),
     genesis: at(parsed.data.genesis),
     unlock:
@@ -122,17 +135,23 @@ export async function startMember(config: NodeConfig, log: NodeLog): Promise<Run
   );
   const genesis = fromBase64url((await readFile(config.genesis, 'utf8')).trim());
   const { members } = decodeGenesis(genesis).decoded;
+  const card = config.card === undefined ? undefined : await readCard(config.card);
+  const isNamed = members.some(({ id }) => id === config.member);
+  const observers = Object.entries(config.observers ?? {});
   const links = tlsLinks({
     self: memberId(config.member),
     seed: await secretOf(keystore, SECRETS.link),
-    members,
+    members: isNamed || card === undefined ? members : [...members, card.member],
+    observers: await Promise.all(observers.map(async ([, one]) => (await readCard(one.card)).member)),
     listen: config.link,
-    peers: new Map<string, Address>(Object.entries(config.peers)),
+    peers: new Map<string, Address>([...observers, ...Object.entries(config.peers)]),
     jitter: () => Math.random(),
   });
   const pool = new WorkPool(config.threads);
+  let isMember = false;
   const linkPort = await links.start();
   const node = await MemberNode.open({
+    member: memberId(config.member),
     dir: config.dir,
     keystore,
     genesis,
@@ -149,7 +168,13 @@ export async function startMember(config: NodeConfig, log: NodeLog): Promise<Run
     ...(config.ipfs === 'public' ? { publicIpfs: true } : {}),
     ...(config.witnesses === undefined ? {} : { witnesses: config.witnesses.map(parseWitnessKey) }),
   });
+  const unfollow = followMembers(node, (current) => {
+    links.setMembers(current);
+    if (isMember && !current.some(({ id }) => id === node.id)) log.event('node.removed', { member: node.id });
+    isMember = current.some(({ id }) => id === node.id);
+  });
   const close = async (): Promise<void> => {
+    unfollow();
     await node.close();
     await links.stop();
     await keystore.close();
@@ -158,6 +183,12 @@ export async function startMember(config: NodeConfig, log: NodeLog): Promise<Run
   try {
     await ensureAdmin(node, config);
     log.event('node.link', { port: linkPort });
+    if (!isMember && card !== undefined) {
+      serveAdmission(links.link, node, card, keystore);
+      log.event('node.observing', { member: node.id });
+      await admitted(node);
+      log.event('node.admitted', { height: node.ledger.tip().height });
+    }
     // A ledger without a share may only be one that is behind: a node that lost its stores begins no ceremony of its own.
     if (node.ledger.shareEpoch() === null) await catchUp(node.ledger, links.link);
     if (node.ledger.shareEpoch() === null) log.event('node.ceremony', { waitsForMs: CEREMONY_MS_MAX });
@@ -173,6 +204,10 @@ export async function startMember(config: NodeConfig, log: NodeLog): Promise<Run
     await close();
     throw error;
   }
+}
+
+async function readCard(path: string): Promise<MemberCard> {
+  return decodeCard(fromBase64url((await readFile(path, 'utf8')).trim()));
 }
 
 async function ensureAdmin(node: MemberNode, config: NodeConfig): Promise<void> {

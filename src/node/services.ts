@@ -7,6 +7,7 @@ import type { EntryId, RecordId, SubjectId } from '../codec/ids.ts';
 import { DEFAULT_POLICIES, DEFAULT_SEARCH_POLICY, toBalpAuditEvents } from '../fhir/index.ts';
 import { hasRight, type Purpose, STATE } from '../ledger/index.ts';
 import { handleIpfsRequest, restoredMark } from '../storage/index.ts';
+import { askAdmission } from './admission.ts';
 import { auditView } from './audit.ts';
 import { importDocument } from './import-service.ts';
 import type { MemberNode } from './member.ts';
@@ -56,6 +57,7 @@ export function servicesOf(node: MemberNode): Services {
       sign: (subject, type, body) => node.signAs(subject, type, body),
       enrol: (by, subject) => subjects.enrol(by, subject),
     },
+    admission: (member) => askAdmission(node.options.link, member),
     keys: {
       partsOfKey: (keyId) => parts.ofKey(keyId),
       gatesOf: (access) => parts.gatesOf(access),

@@ -5,15 +5,14 @@
 import type { FastifyInstance } from 'fastify';
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import { z } from 'zod';
-import { fromBase64url, fromHex } from '../../codec/bytes.ts';
-import { decodeCbor } from '../../codec/cbor.ts';
+import { fromHex } from '../../codec/bytes.ts';
 import { CodedError } from '../../codec/errors.ts';
+import { memberId } from '../../codec/ids.ts';
 import { approvalsNeeded, bounds, faultBound, type ProposalState, quorumOf } from '../../ledger/index.ts';
 import { toJson, toTime } from '../json.ts';
 import type { Services } from '../ports.ts';
 import {
   AttributeText,
-  base64url,
   Committed,
   EntryIdText,
   MemberIdText,
@@ -31,7 +30,6 @@ const bearer = [{ bearer: [] }];
 const OPEN_MS = 7 * 24 * 60 * 60 * 1000;
 /** How long each phase of a key ceremony waits for the silent, unless the proposal says otherwise. */
 const WINDOW_SECONDS = 60;
-const ADMISSION_BYTES_MAX = 16 * 1024;
 
 const Label = z.object({
   label: z.string().max(128),
@@ -61,7 +59,7 @@ const Change = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('Reconfig'), remove: MemberIdText }),
   z.object({
     kind: z.literal('Admission'),
-    add: base64url(ADMISSION_BYTES_MAX, 'what the newcomer has signed, by `hippocrypt member join`'),
+    member: MemberIdText.describe('a hospital whose node follows the chain as an observer'),
   }),
   z.object({ kind: z.literal('RegistryPut'), labels: z.array(Label).min(1).max(bounds.LABELS_MAX) }),
   z.object({
@@ -94,10 +92,11 @@ const Proposal = z
   .meta({ id: 'Proposal' });
 
 /** Kind and body of the entry for a change as JSON has it. */
-function entryOf(
+async function entryOf(
+  services: Services,
   change: Change,
   members: readonly string[],
-): { kind: string; body: Record<string, unknown> } {
+): Promise<{ kind: string; body: Record<string, unknown> }> {
   switch (change.kind) {
     case 'ShareRenew': {
       const windowMs = change.windowSeconds * 1000;
@@ -108,8 +107,11 @@ function entryOf(
     case 'Reconfig':
       return { kind: change.kind, body: { add: null, remove: change.remove } };
     case 'Admission':
-      // The entry's strict decoder says what is wrong with it.
-      return { kind: 'Reconfig', body: { add: decodeCbor(fromBase64url(change.add)), remove: null } };
+      // What the newcomer's node shows of itself; the entry's strict decoder says what is wrong with it.
+      return {
+        kind: 'Reconfig',
+        body: { add: await services.admission(memberId(change.member)), remove: null },
+      };
     case 'RegistryPut':
       return { kind: change.kind, body: { labels: change.labels } };
     case 'AttributeSet': {
@@ -168,7 +170,8 @@ export function proposalRoutes(scope: FastifyInstance, services: Services): void
       if (body.tx === undefined && body.change === undefined)
         throw new CodedError('request.invalid', 'expected a "change"');
       const until = body.until === undefined ? services.nowMs() + OPEN_MS : Date.parse(body.until);
-      const plain = body.change === undefined ? {} : { ...entryOf(body.change, members()), until };
+      const plain =
+        body.change === undefined ? {} : { ...(await entryOf(services, body.change, members())), until };
       return commit(services, { session: sessionOf(request), type: 'Proposal', body: plain, signed: body });
     },
   );

@@ -1,5 +1,4 @@
 /** What members decide together: proposals, renewing the authorities' shares, who belongs to the consortium. */
-import { readFile } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Command } from 'commander';
 import type { Committed, Hippocrypt } from '../../client/index.ts';
@@ -138,12 +137,10 @@ function memberCommands(program: Command): void {
   runs(
     member
       .command('add')
-      .description('propose to admit a member that has signed its admission')
-      .argument('<file>', 'as written by "hippocrypt member join"'),
-    async (output, _options, [file]) => {
-      const client = await connectProfile();
-      const add = (await readFile(file, 'utf8')).trim();
-      await propose(client, output, { kind: 'Admission', add });
+      .description('propose to admit a hospital whose node follows the chain as an observer')
+      .argument('<member>'),
+    async (output, _options, [id]) => {
+      await propose(await connectProfile(), output, { kind: 'Admission', member: id });
     },
   );
   runs(
