@@ -407,7 +407,10 @@ export class PbftNode {
   /** Runs an application call; what it throws ends the node, because a state machine must not fail. */
   #run<T>(work: Promise<T>, then: (value: T) => void): void {
     work.then(then).catch((cause: unknown) => {
-      this.#fail(new ConsensusError('consensus.halted', 'the application failed; see the cause', { cause }));
+      const code = cause instanceof Error && 'code' in cause ? ` with ${String(cause.code)}` : '';
+      this.#fail(
+        new ConsensusError('consensus.halted', `the application failed${code}; see the cause`, { cause }),
+      );
     });
   }
 
@@ -435,7 +438,7 @@ export class PbftNode {
   /** The WAL may forget up to `height` once the application has it on disk. */
   #truncateWhen(durable: Promise<void> | undefined, height: number): void {
     const truncate = (): void => {
-      if (this.#failure === undefined) this.#options.wal.truncateBelow(height);
+      if (!this.#stopped) this.#options.wal.truncateBelow(height);
     };
     if (durable === undefined) truncate();
     else this.#run(durable, truncate);
