@@ -161,6 +161,7 @@ test.skipIf(shared === undefined)(
         expect(manifestEnd(hospital.indexer.manifest)).toBe(hospital.records);
       }
       await compare(dice, hospitals, corpus, Math.ceil(FORMULAS / ROUNDS), counts);
+      if (FORMULAS >= 1000) console.info(`round ${round + 1} of ${ROUNDS}: ${JSON.stringify(counts)}`);
     }
     expect(counts.formulas).toBeGreaterThanOrEqual(FORMULAS);
     expect(counts.hits).toBeGreaterThan(counts.formulas);

@@ -87,7 +87,9 @@ function randomTerm(dice: Dice, registry: FieldRegistry, records: readonly Corpu
       const words = wordsOf(value.text);
       if (words.length === 0 || isAbsent) return `${field}:zyzzyva`;
       const long = words.filter((word) => /^[a-z]{5,}$/.test(word));
-      if (kind < 7 && long.length > 0) return `${field}:${dice.pick(long).slice(0, 3 + dice.below(3))}*`;
+      const hasPrefixes = index.type === 'text' && index.prefix !== null;
+      if (kind < 7 && hasPrefixes && long.length > 0)
+        return `${field}:${dice.pick(long).slice(0, 3 + dice.below(3))}*`;
       return `${field}:${quoted(Array.from({ length: 1 + dice.below(3) }, () => dice.pick(words)).join(' '))}`;
     }
     case 'date': {
