@@ -153,7 +153,7 @@ async function catchUp(cluster: Cluster, blocks: number): Promise<Row> {
   await cluster.kill(lost);
   await cluster.load(leader, { outstanding: 1, requests: blocks, ms: 120_000 });
   const { height, size } = await cluster.status(leader);
-  const { ms } = await cluster.revive(lost, height);
+  const { ms, cpuMs } = await cluster.revive(lost, height);
   const row = {
     suite,
     op: 'catching up from nothing, every signature verified',
@@ -164,6 +164,7 @@ async function catchUp(cluster: Cluster, blocks: number): Promise<Row> {
     blocks_per_s: round(height / (ms / 1000)),
     entries: size,
     entries_per_s: round(size / (ms / 1000)),
+    cpu_us_a_block: round((1000 * cpuMs) / height),
   };
   return withTarget(row, 'blocks_per_s >= 2000');
 }

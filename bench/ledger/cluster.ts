@@ -49,7 +49,7 @@ export type Answer =
       readonly cpuMs: number;
     }
   | { readonly type: 'relinked' }
-  | { readonly type: 'followed'; readonly ms: number; readonly height: number }
+  | { readonly type: 'followed'; readonly ms: number; readonly cpuMs: number }
   | { readonly type: 'missing'; readonly count: number }
   | { readonly type: 'failed'; readonly reason: string }
   | { readonly type: 'stopped' };

@@ -76,9 +76,12 @@ async function main(index: number, dir: string, genesis: Genesis): Promise<void>
       case 'follow': {
         link.setPeers(question.peers);
         const began = performance.now();
+        const cpu = process.cpuUsage();
         await node.start();
         await until(() => node.status().height >= question.height);
-        return { type: 'followed', ms: performance.now() - began, height: node.status().height };
+        const ms = performance.now() - began;
+        const { user, system } = process.cpuUsage(cpu);
+        return { type: 'followed', ms, cpuMs: (user + system) / 1000 };
       }
       case 'missing': {
         const stored = await application.stored();
