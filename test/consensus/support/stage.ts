@@ -42,6 +42,10 @@ export class Stage implements World {
   readonly released: { node: number; time: number }[] = [];
   /** Which parcels travel by themselves; the others wait in `held`. */
   route: Rule = () => true;
+  /** Milliseconds on the way. */
+  delay: (parcel: Parcel) => number = () => 1;
+  /** Second machines of a member: they hear what it hears, and speak as it. */
+  readonly twins: SimNode[] = [];
   readonly held: Parcel[] = [];
   readonly sent: Parcel[] = [];
   readonly decided: { node: number; height: number; hash: string; view: number }[] = [];
@@ -90,7 +94,7 @@ export class Stage implements World {
 
   transmit(from: SimNode, to: string, message: Message): void {
     for (const node of this.nodes) {
-      if (node === from || (to !== 'all' && node.peer !== to)) continue;
+      if (node.index === from.index || (to !== 'all' && node.peer !== to)) continue;
       const parcel = { from: from.index, to: node.index, message: decodeMessage(encodeMessage(message)) };
       this.sent.push(parcel);
       if (this.route(parcel)) this.deliver(parcel);
@@ -100,7 +104,10 @@ export class Stage implements World {
 
   deliver(parcel: Parcel): void {
     const from = this.nodes[parcel.from].peer;
-    this.schedule.after(1, () => this.nodes[parcel.to].receive(from, parcel.message));
+    this.schedule.after(this.delay(parcel), () => {
+      this.nodes[parcel.to].receive(from, parcel.message);
+      for (const twin of this.twins) if (twin.index === parcel.to) twin.receive(from, parcel.message);
+    });
   }
 
   /** Delivers, in order, the held parcels that `rule` picks. */
