@@ -27,13 +27,14 @@ function dice(seed: number): (bound: number) => number {
 /** Keyword numbers, 20 a document; planted ones come first in number: rare 0..3, common 4..6. */
 export function makeCorpus(documents: number): Uint32Array {
   const roll = dice(1);
-  const planted: Set<number>[] = Array.from({ length: documents }, () => new Set());
+  // Bit k: the document has planted keyword k.
+  const planted = new Uint8Array(documents);
   [...RARE, ...COMMON].forEach((count, keyword) => {
-    const wanted = Math.max(1, Math.round((count * documents) / 100_000));
+    const wanted = scaled(count, documents);
     for (let have = 0; have < wanted; ) {
-      const set = planted[roll(documents)];
-      if (set.has(keyword)) continue;
-      set.add(keyword);
+      const document = roll(documents);
+      if ((planted[document] >>> keyword) & 1) continue;
+      planted[document] |= 1 << keyword;
       have++;
     }
   });
@@ -44,8 +45,14 @@ export function makeCorpus(documents: number): Uint32Array {
     cumulative[i] = total;
   }
   const corpus = new Uint32Array(documents * KEYWORDS_A_DOCUMENT);
-  planted.forEach((set, document) => {
-    while (set.size < KEYWORDS_A_DOCUMENT) {
+  const plantedKeywords = RARE.length + COMMON.length;
+  for (let document = 0; document < documents; document++) {
+    const row = corpus.subarray(document * KEYWORDS_A_DOCUMENT, (document + 1) * KEYWORDS_A_DOCUMENT);
+    let n = 0;
+    for (let keyword = 0; keyword < plantedKeywords; keyword++) {
+      if ((planted[document] >>> keyword) & 1) row[n++] = keyword;
+    }
+    while (n < KEYWORDS_A_DOCUMENT) {
       const x = (roll(2 ** 30) / 2 ** 30) * total;
       let low = 0;
       let high = ZIPF_KEYWORDS - 1;
@@ -54,25 +61,33 @@ export function makeCorpus(documents: number): Uint32Array {
         if (cumulative[middle] < x) low = middle + 1;
         else high = middle;
       }
-      set.add(RARE.length + COMMON.length + low);
+      const keyword = plantedKeywords + low;
+      if (row.indexOf(keyword) < 0 || row.indexOf(keyword) >= n) row[n++] = keyword;
     }
-    corpus.set([...set], document * KEYWORDS_A_DOCUMENT);
-  });
+  }
   return corpus;
 }
+
+/** How many of `documents` hold a keyword that `count` of 100,000 hold. */
+const scaled = (count: number, documents: number): number =>
+  Math.max(1, Math.round((count * documents) / 100_000));
 
 /** A conjunction of keyword numbers. */
 export interface BenchQuery {
   readonly name: string;
+  /** Documents that hold the rarest of them. */
+  readonly candidates: number;
   readonly keywords: readonly number[];
 }
 
 /** Each rare keyword with one to three common ones. */
-export function makeQueries(): BenchQuery[] {
-  return RARE.flatMap((candidates, rare) =>
-    [2, 3, 4].map((terms) => ({
+export function makeQueries(documents: number): BenchQuery[] {
+  return RARE.flatMap((count, rare) => {
+    const candidates = scaled(count, documents);
+    return [2, 3, 4].map((terms) => ({
       name: `and ${terms} terms, ${candidates} candidates`,
+      candidates,
       keywords: [rare, ...COMMON.slice(0, terms - 1).map((_, i) => RARE.length + i)],
-    })),
-  );
+    }));
+  });
 }

@@ -2,12 +2,12 @@
 
 /** One measurement; further keys as the operation needs them. */
 export interface Row {
-  readonly suite: 'search';
+  readonly suite: 'search' | 'search-growth';
   readonly op: string;
   readonly n: number;
   readonly p50_ms: number;
   readonly p95_ms: number;
-  readonly [key: string]: string | number;
+  readonly [key: string]: string | number | boolean;
 }
 
 /** A query with what it found, so that two engines can be compared. */

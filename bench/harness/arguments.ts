@@ -5,7 +5,10 @@ import { chooseSuites, SUITES, type Suite } from './suites.ts';
 
 export const HELP = `npm run bench [-- SUITE...] [options]
 
-Suites: ${SUITES.map((suite) => suite.name).join(', ')}, all (default). Each runs in a process of its own, one after the other.
+Suites: ${SUITES.map((suite) => suite.name).join(', ')}, all (default). Each runs in a process of its own, one after the other;
+${SUITES.filter(({ onlyByName }) => onlyByName === true)
+  .map(({ name }) => name)
+  .join(', ')}: only when named.
 
   --quick            fewer runs on smaller data; figures are not comparable with a full run's
   --json FILE        also write the results to FILE; "-" prints only the results, as JSON, on stdout

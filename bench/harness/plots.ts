@@ -112,7 +112,7 @@ function suitePlot(suite: string, rows: readonly Row[]): { title: string; spec: 
   const queries = suite === 'search' ? queryRows(rows) : [];
   if (queries.length > 0) {
     return {
-      title: 'Time of a query by number of candidates, beside SQLite FTS5',
+      title: 'Time of a query by number of candidates, beside its peers on plaintext',
       spec: searchPlot(queries),
     };
   }
@@ -145,8 +145,8 @@ function abePlot(rows: readonly Row[]): TopLevelSpec {
   };
 }
 
-const QUERY = /^and (\d) terms, (\d+) candidates(, SQLite FTS5)?$/;
-const SEARCHERS = ['Hippocrypt, encrypted and verified', 'SQLite FTS5, plaintext'];
+const QUERY = /^and (\d) terms, (\d+) candidates(?:, (SQLite FTS5|MiniSearch))?$/;
+const SEARCHERS = ['Hippocrypt, encrypted and verified', 'SQLite FTS5, plaintext', 'MiniSearch, plaintext'];
 
 function queryRows(rows: readonly Row[]) {
   return rows.flatMap((row) => {
@@ -158,7 +158,7 @@ function queryRows(rows: readonly Row[]) {
         ...row,
         panel: `${terms} terms`,
         candidates: Number(candidates),
-        who: SEARCHERS[peer === undefined ? 0 : 1],
+        who: peer === undefined ? SEARCHERS[0] : `${peer}, plaintext`,
       },
     ];
   });
@@ -168,7 +168,12 @@ function searchPlot(values: ReturnType<typeof queryRows>): TopLevelSpec {
   return {
     data: { values },
     facet: { column: { field: 'panel', type: 'nominal' } },
-    spec: linesOver('candidates', 'candidates of the rarest term', SEARCHERS, [OURS, PEER]),
+    spec: linesOver(
+      'candidates',
+      'candidates of the rarest term',
+      SEARCHERS.filter((one) => values.some(({ who }) => who === one)),
+      [OURS, PEER, REFERENCE],
+    ),
   };
 }
 

@@ -18,6 +18,8 @@ export interface Suite {
   readonly title: string;
   /** What the figures are about, for the page. */
   readonly about: string;
+  /** Runs only where it is asked for by name: it takes long, or needs what few machines have. */
+  readonly onlyByName?: boolean;
   /** Modules beside bench/main.ts, without ending, and the function that each exports. */
   readonly parts: readonly SuitePart[];
 }
@@ -69,12 +71,26 @@ export const SUITES: readonly Suite[] = [
     title: 'Encrypted search',
     about:
       'Conjunctions over an encrypted index with cached keyword secrets; every page is verified to its root in every query. ' +
-      'Beside it, in the same run: SQLite FTS5 on the plaintext, with the same answers.',
+      'Beside it, in the same run: SQLite FTS5 and MiniSearch on the plaintext, with the same answers.',
     parts: [
       {
         module: 'search',
         run: 'runSearchBench',
         options: ({ quick, log }) => (quick ? { documents: 10_000, runs: 7, log } : { log }),
+      },
+    ],
+  },
+  {
+    name: 'search-growth',
+    title: 'Growth of encrypted search',
+    about:
+      'The same index and queries at 10,000, 100,000 and a million records of 20 keywords: build, size, time by candidates, memory.',
+    onlyByName: true,
+    parts: [
+      {
+        module: 'search-growth',
+        run: 'runSearchGrowthBench',
+        options: ({ quick, log }) => ({ quick, log }),
       },
     ],
   },
@@ -136,6 +152,7 @@ export function chooseSuites(names: readonly string[]): readonly Suite[] {
       throw new RangeError(`there is no suite "${name}": expected ${known.join(', ')} or all`);
     }
   }
-  if (names.length === 0 || names.includes('all')) return SUITES;
+  if (names.length === 0 || names.includes('all'))
+    return SUITES.filter(({ name, onlyByName }) => onlyByName !== true || names.includes(name));
   return SUITES.filter((suite) => names.includes(suite.name));
 }

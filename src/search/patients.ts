@@ -1,22 +1,22 @@
 /**
  * Answers by patient: each keyword's live records are mapped to patients, over all custodians, and the formula
  * combines those sets. Records of no patient take no part. Patients are small numbers that outlive a query, so that a
- * posting costs two reads and a bit; sets of them are bitmaps.
+ * posting costs two reads and a write; sets of them are bitmaps.
  */
 import { evaluateFormula, positiveKeywords } from './combine.ts';
 import type { SegmentLists } from './lookup.ts';
 import { manifestEnd } from './manifest.ts';
-import { countBits, type Members, membersOfBits, NO_MEMBERS, uniteMembers } from './members.ts';
+import { type Members, membersOfBits, NO_MEMBERS, uniteMembers } from './members.ts';
 import { TopHits } from './rank.ts';
 import type { Answer, CustodianIndex, RunInput } from './run.ts';
-
-/** In a `PatientMap`: a record of no patient. */
-const NO_PATIENT = -1;
+import { EMPTY_SET } from './sets.ts';
 
 /** Pseudonyms as small numbers. One for all custodians that are searched together; it may live as long as they do. */
 export class PatientNumbers {
   readonly #names: string[] = [];
   readonly #numbers = new Map<string, number>();
+  #sorted: readonly string[] = [];
+  #places = new Uint32Array(0);
 
   get size(): number {
     return this.#names.length;
@@ -30,9 +30,17 @@ export class PatientNumbers {
     return number;
   }
 
-  /** Names of `numbers`, sorted. */
-  names(numbers: Iterable<number>): string[] {
-    return Array.from(numbers, (number) => this.#names[number]).sort();
+  /** Names of distinct `numbers`, sorted. Places in the order of all are sorted, not strings, in every query. */
+  names(numbers: Uint32Array): string[] {
+    if (this.#sorted.length < this.size) {
+      this.#sorted = [...this.#names].sort();
+      this.#places = new Uint32Array(this.size);
+      this.#sorted.forEach((name, place) => {
+        this.#places[this.numberOf(name)] = place;
+      });
+    }
+    const places = numbers.map((number) => this.#places[number]).sort();
+    return Array.from(places, (place) => this.#sorted[place]);
   }
 
   nameOf(number: number): string {
@@ -43,8 +51,8 @@ export class PatientNumbers {
 /** Which patient each record number of one custodian is about. */
 export interface PatientMap {
   readonly numbers: PatientNumbers;
-  /** By record number; -1 for records of no patient. */
-  readonly of: Int32Array;
+  /** By record number: the patient's number plus one, 0 for records of no patient. */
+  readonly of: Uint32Array;
 }
 
 /** The map of a custodian's record numbers, from the pseudonym of each in order. */
@@ -52,17 +60,15 @@ export function patientMap(
   numbers: PatientNumbers,
   patients: readonly (string | null | undefined)[],
 ): PatientMap {
-  const of = Int32Array.from(patients, (name) => (name == null ? NO_PATIENT : numbers.numberOf(name)));
+  const of = Uint32Array.from(patients, (name) => (name == null ? 0 : numbers.numberOf(name) + 1));
   return { numbers, of };
 }
 
 /** One custodian with its records' patients and its segments' lists. */
 interface Source {
   readonly custodian: string;
-  readonly of: Int32Array;
-  /** Record numbers that are dead, as a bitmap; null when none is. */
-  readonly dead: Uint8Array | null;
-  readonly end: number;
+  /** Patient of each record number that lives, plus one; 0 for the others. */
+  readonly live: Uint32Array;
   readonly found: readonly SegmentLists[];
 }
 
@@ -81,7 +87,8 @@ export function answerPatients(input: RunInput, found: readonly (readonly Segmen
     },
     () => everyone(sources, width),
   );
-  const isHit = bitsOf(hits, width);
+  const isHit = new Uint8Array(width + 1);
+  for (const patient of hits.ids) isHit[patient + 1] = 1;
   const positive = [...positiveKeywords(input.plan.formula)];
   const supporting = sources.map((source) => supportingRecords(source, positive, isHit));
   return {
@@ -96,15 +103,20 @@ function sourceOf(index: CustodianIndex, found: readonly SegmentLists[]): Source
   const end = manifestEnd(manifest);
   if (patients === undefined || patients.of.length < end)
     throw new TypeError('unit patient needs the patient of every record number');
-  const bits = new Uint8Array(dead.length === 0 ? 0 : Math.ceil(end / 8));
-  for (const number of dead) if (number < end) setBit(bits, number);
-  return {
-    custodian: manifest.custodian,
-    of: patients.of,
-    dead: dead.length === 0 ? null : bits,
-    end,
-    found,
-  };
+  return { custodian: manifest.custodian, live: livePatients(patients.of, dead, end), found };
+}
+
+/** Kept with the dead numbers, which are the same array from query to query until one more dies. */
+const living = new WeakMap<Uint32Array, { readonly of: Uint32Array; readonly live: Uint32Array }>();
+
+function livePatients(of: Uint32Array, dead: Uint32Array, end: number): Uint32Array {
+  if (dead.length === 0) return of.subarray(0, end);
+  const known = living.get(dead);
+  if (known?.of === of && known.live.length === end) return known.live;
+  const live = of.slice(0, end);
+  for (const number of dead) if (number < end) live[number] = 0;
+  living.set(dead, { of, live });
+  return live;
 }
 
 function sharedNumbers(indexes: readonly CustodianIndex[]): PatientNumbers {
@@ -113,85 +125,114 @@ function sharedNumbers(indexes: readonly CustodianIndex[]): PatientNumbers {
   return first ?? new PatientNumbers();
 }
 
-const setBit = (bits: Uint8Array, at: number): void => {
-  bits[at >>> 3] |= 1 << (at & 7);
-};
-const hasBit = (bits: Uint8Array, at: number): boolean => ((bits[at >>> 3] >>> (at & 7)) & 1) === 1;
-
-function bitsOf(members: Members, width: number): Uint8Array {
-  if (members.bits !== null) return members.bits;
-  const out = new Uint8Array(Math.ceil(width / 8));
-  for (const id of members.ids) setBit(out, id);
-  return out;
-}
-
 /** Patients of whom a live record has keyword `at`. */
 function patientsWith(sources: readonly Source[], at: number, width: number): Members {
-  const bits = new Uint8Array(Math.ceil(width / 8));
-  for (const { found, of, dead } of sources) {
+  const flags = new Uint8Array(width + 1);
+  for (const { found, live } of sources) {
     for (const { meta, lists } of found) {
       const list = lists[at];
-      if (list !== null) markPatients(list.members, meta.lo, dead, of, bits);
+      if (list !== null) mark(flags, list.members, live, meta.lo);
     }
   }
-  return membersOfBits(bits, countBits(bits));
+  return flagged(flags);
 }
 
-/** Sets the patient's bit of every live member of a segment's list. */
-function markPatients(
-  members: Members,
-  lo: number,
-  dead: Uint8Array | null,
-  of: Int32Array,
-  out: Uint8Array,
-): void {
-  const mark = (number: number): void => {
-    if (dead !== null && hasBit(dead, number)) return;
-    const patient = of[number];
-    if (patient >= 0) setBit(out, patient);
-  };
-  eachMember(members, lo, mark);
-}
-
-/** Calls `visit` with each member moved by `lo`, in order; a bitmap is not turned into numbers for it. */
-function eachMember(members: Members, lo: number, visit: (number: number) => void): void {
+/** Flags the patient of every member: the loop that a query by patients spends its time in. */
+function mark(flags: Uint8Array, members: Members, live: Uint32Array, lo: number): void {
   const { bits } = members;
   if (bits === null) {
     const { ids } = members;
-    for (let i = 0; i < ids.length; i++) visit(lo + ids[i]);
+    for (let i = 0; i < ids.length; i++) flags[live[lo + ids[i]]] = 1;
     return;
   }
   for (let i = 0; i < bits.length; i++) {
-    for (let byte = bits[i]; byte !== 0; byte &= byte - 1) visit(lo + 8 * i + 31 - Math.clz32(byte & -byte));
+    const base = lo + 8 * i + 31;
+    for (let byte = bits[i]; byte !== 0; byte &= byte - 1) {
+      flags[live[base - Math.clz32(byte & -byte)]] = 1;
+    }
   }
 }
 
 /** Patients of any live record. */
 function everyone(sources: readonly Source[], width: number): Members {
-  const bits = new Uint8Array(Math.ceil(width / 8));
-  for (const { of, dead, end } of sources) {
-    for (let number = 0; number < end; number++) {
-      if (of[number] >= 0 && (dead === null || !hasBit(dead, number))) setBit(bits, of[number]);
-    }
+  const flags = new Uint8Array(width + 1);
+  for (const { live } of sources)
+    for (let number = 0; number < live.length; number++) flags[live[number]] = 1;
+  return flagged(flags);
+}
+
+/** The set of the patients whose flag stands; the first flag is of no patient. */
+function flagged(flags: Uint8Array): Members {
+  const bits = new Uint8Array(Math.ceil((flags.length - 1) / 8));
+  let size = 0;
+  for (let patient = 0; patient < flags.length - 1; patient++) {
+    bits[patient >>> 3] |= flags[patient + 1] << (patient & 7);
+    size += flags[patient + 1];
   }
-  return membersOfBits(bits, countBits(bits));
+  return membersOfBits(bits, size);
 }
 
 /** Live records of hits that have one of the `positive` keywords, in order. */
 function supportingRecords(source: Source, positive: readonly number[], isHit: Uint8Array): Uint32Array {
-  const unions = source.found.map(({ meta, lists }) => ({
-    lo: meta.lo,
-    members: positive.map((at) => lists[at]?.members ?? NO_MEMBERS).reduce(uniteMembers, NO_MEMBERS),
-  }));
-  const out = new Uint32Array(unions.reduce((sum, { members }) => sum + members.size, 0));
-  const { of, dead } = source;
+  const unions = source.found.map(({ meta, lists }) => {
+    const all = positive.flatMap((at) => lists[at]?.members ?? []);
+    return { lo: meta.lo, members: union(all, meta.hi - meta.lo) };
+  });
+  // One more than there can be: every member is written, and stays only where it is of a hit.
+  const out = scratchOf(source.live.length + 1);
   let n = 0;
-  const take = (number: number): void => {
-    const patient = of[number];
-    if (patient >= 0 && hasBit(isHit, patient) && (dead === null || !hasBit(dead, number))) out[n++] = number;
-  };
-  for (const { lo, members } of unions) eachMember(members, lo, take);
+  for (const { lo, members } of unions) n = takeHits(out, n, members, source.live, lo, isHit);
   return out.slice(0, n);
+}
+
+/** Room for record numbers between two answers: fresh pages for each would cost as much as filling them. */
+let scratch = new Uint32Array(0);
+
+function scratchOf(length: number): Uint32Array {
+  if (scratch.length < length) scratch = new Uint32Array(length);
+  return scratch;
+}
+
+/** All of several sets below `width`; as a bitmap when one of them is, whose members nobody needs counted. */
+function union(all: readonly Members[], width: number): Pick<Members, 'bits' | 'ids'> {
+  const [first = NO_MEMBERS, ...others] = all;
+  if (others.length === 0) return first;
+  if (all.every((one) => one.bits === null)) return others.reduce(uniteMembers, first);
+  const bits = new Uint8Array(Math.ceil(width / 8));
+  for (const one of all) {
+    const held = one.bits;
+    if (held !== null) for (let i = 0; i < held.length; i++) bits[i] |= held[i];
+    else for (const id of one.ids) bits[id >>> 3] |= 1 << (id & 7);
+  }
+  return { bits, ids: EMPTY_SET };
+}
+
+function takeHits(
+  out: Uint32Array,
+  from: number,
+  members: Pick<Members, 'bits' | 'ids'>,
+  live: Uint32Array,
+  lo: number,
+  isHit: Uint8Array,
+): number {
+  let n = from;
+  const { bits } = members;
+  if (bits === null) {
+    const { ids } = members;
+    for (let i = 0; i < ids.length; i++) {
+      out[n] = lo + ids[i];
+      n += isHit[live[out[n]]];
+    }
+    return n;
+  }
+  for (let i = 0; i < bits.length; i++) {
+    const base = lo + 8 * i + 31;
+    for (let byte = bits[i]; byte !== 0; byte &= byte - 1) {
+      out[n] = base - Math.clz32(byte & -byte);
+      n += isHit[live[out[n]]];
+    }
+  }
+  return n;
 }
 
 function rank(
@@ -217,23 +258,20 @@ function rank(
   return best.list;
 }
 
-const liveRecords = ({ dead, end }: Source): number[] =>
-  Array.from({ length: end }, (_, number) => number).filter(
-    (number) => dead === null || !hasBit(dead, number),
-  );
+const liveRecords = ({ live }: Source): number[] =>
+  Array.from(live, (_, number) => number).filter((number) => live[number] !== 0);
 
 /** Of each patient the sum over `positive` keywords of the largest weight among its records. */
 function patientScores(sources: readonly Source[], positive: readonly number[]): Map<number, number> {
   const scores = new Map<number, number>();
   for (const at of positive) {
     const largest = new Map<number, number>();
-    for (const { found, of, dead } of sources) {
+    for (const { found, live } of sources) {
       for (const { meta, lists } of found) {
         const list = lists[at];
         list?.weights?.forEach((weight, j) => {
-          const number = meta.lo + list.members.ids[j];
-          if (dead !== null && hasBit(dead, number)) return;
-          largest.set(of[number], Math.max(weight, largest.get(of[number]) ?? 0));
+          const patient = live[meta.lo + list.members.ids[j]] - 1;
+          if (patient >= 0) largest.set(patient, Math.max(weight, largest.get(patient) ?? 0));
         });
       }
     }
@@ -249,7 +287,7 @@ function latestRecords(
   const latest = new Map<number, { custodian: string; indexNo: number }>();
   sources.forEach((source, i) => {
     for (const indexNo of numbersOf(source, i)) {
-      const patient = source.of[indexNo];
+      const patient = source.live[indexNo] - 1;
       const known = latest.get(patient);
       if (known === undefined || indexNo > known.indexNo) {
         latest.set(patient, { custodian: source.custodian, indexNo });
