@@ -15,25 +15,17 @@ import {
   type Group,
   isShareOf,
   proveShare,
-  verifyShareProof,
 } from '../abe/index.ts';
 import { equalBytes } from '../codec/bytes.ts';
 import { CodedError } from '../codec/errors.ts';
 import type { HpkeKeyPair } from '../codec/hpke.ts';
 import type { MemberId } from '../codec/ids.ts';
-import {
-  type CeremonyState,
-  faultBound,
-  type ShareEpoch,
-  type ShareState,
-  type ShareStep,
-} from '../ledger/index.ts';
+import type { CeremonyState, ShareEpoch, ShareState, ShareStep } from '../ledger/index.ts';
 import { type Blamed, CEREMONY_SECRET_BYTES, CeremonyRun } from './ceremony.ts';
 import type { SecretStore, ShareLedger } from './ports.ts';
 import type { Authority } from './release.ts';
+import { mayErase } from './retention.ts';
 
-/** Old shares are kept this long if too few members prove that they hold the new ones. */
-export const ERASE_AFTER_MS = 24 * 60 * 60 * 1000;
 /** Each member waits this much longer than the one before it until it closes an overdue phase: one step is enough. */
 const CLOSE_STAGGER_MS = 300;
 const SHARE_NAME = /^share\/(\d+)$/;
@@ -255,39 +247,10 @@ export class ShareHolder {
       await store.delete(shareName(epoch));
     const old = names.filter((name) => Number(SHARE_NAME.exec(name)?.[1] ?? epoch) < epoch);
     if (old.length === 0) return false;
-    if (!holds || ceremony === undefined || !this.#mayErase(ceremony, share)) return true;
+    if (!holds || ceremony === undefined || !mayErase(this.#options, ceremony, share)) return true;
     await store.delete(...old);
     event('share.erased', { before: epoch });
     return false;
-  }
-
-  /** Whether the epoch is past return: cosigned by a quorum, and held by t + f or in force for a day. */
-  #mayErase(ceremony: CeremonyState, share: ShareState): boolean {
-    const { ledger } = this.#options;
-    if (ceremony.phase !== 'done' || ceremony.shareEpoch !== share.shareEpoch) return this.#isOld(share);
-    if (ledger.cosignedTimeMs() < ceremony.since) return false;
-    if (ledger.tipTimeMs() >= ceremony.since + ERASE_AFTER_MS) return true;
-    const enough = share.threshold + faultBound(share.members.length);
-    return ceremony.held.length >= enough && this.#proved(ceremony, share).size >= enough;
-  }
-
-  /** A later ceremony has begun since: the epoch is in force, and only its age tells that all had their time. */
-  #isOld(share: ShareState): boolean {
-    const { ledger } = this.#options;
-    return ledger.cosignedTimeMs() >= share.time + ERASE_AFTER_MS;
-  }
-
-  /** Members whose proof that they hold their share of the epoch is good. */
-  #proved(ceremony: CeremonyState, share: ShareState): Set<string> {
-    const { ledger, group, keysOf } = this.#options;
-    const { E } = keysOf(share);
-    const proved = new Set<string>();
-    for (const { member, step } of ledger.steps(ceremony.id)) {
-      const at = share.members.indexOf(member);
-      if (step.kind !== 'hold' || at < 0 || proved.has(member)) continue;
-      if (verifyShareProof(group, ceremony.id, at + 1, E[at], step.body.proof)) proved.add(member);
-    }
-    return proved;
   }
 
   /** The share of an epoch in force that the store holds, if it is the one of the ledger's commitments. */

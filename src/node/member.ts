@@ -625,10 +625,11 @@ export class MemberNode {
   /** Stops serving first, then taking part, then closes the stores. */
   async close(): Promise<void> {
     await this.app?.close();
-    await this.shares.stop();
+    this.shares.stop();
     for (const stop of this.#stops) await stop();
     this.disk.stop();
     await this.consensus.stop();
+    await this.shares.settled();
     await this.engine.close();
     await this.payloads.close();
     await this.headers.close();

@@ -51,6 +51,7 @@ export class Shares {
   #isPending = true;
   #turn: Promise<void> = Promise.resolve();
   #isQueued = false;
+  #isStopped = false;
   #stops: (() => void)[] = [];
 
   constructor(options: SharesOptions) {
@@ -78,9 +79,14 @@ export class Shares {
     await this.#turn;
   }
 
-  async stop(): Promise<void> {
+  /** Begins nothing any more. What is under way ends when consensus has stopped: await `settled` after that. */
+  stop(): void {
     for (const stop of this.#stops) stop();
-    await this.#turn;
+    this.#isStopped = true;
+  }
+
+  settled(): Promise<void> {
+    return this.#turn;
   }
 
   /** The latest ceremony, or null before the first. */
@@ -107,7 +113,7 @@ export class Shares {
         ? ''
         : `${ceremony.attempt}/${ceremony.phase}/${toHex(ceremony.transcript)}/${ceremony.held.length}`;
     const seen = `${this.#reads.shareEpoch()}/${state}`;
-    if (this.#isQueued || (!this.#isPending && seen === this.#seen)) return;
+    if (this.#isStopped || this.#isQueued || (!this.#isPending && seen === this.#seen)) return;
     this.#isQueued = true;
     this.#turn = this.#turn.then(async () => {
       this.#isQueued = false;
@@ -118,7 +124,7 @@ export class Shares {
         this.#isPending = true;
         // Another member was faster, or the block's clock is behind this one: looked at again in a moment.
         const isRace = error instanceof CodedError && error.code.startsWith('share.');
-        if (!isRace) this.#options.onError('share.failed', error);
+        if (!isRace && !this.#isStopped) this.#options.onError('share.failed', error);
       }
     });
   }

@@ -123,6 +123,7 @@ describe('the first ceremony', () => {
     await begin(circle);
     await circle.pass(60 * MINUTE_MS);
     expect(circle.phase).toBe('join');
+    expect(circle.waitsFor()).toEqual(['cedar']);
     circle.seat('cedar').isUp = true;
     await circle.settle();
     expect(circle.holders(0)).toEqual(MEMBER_IDS);
@@ -134,14 +135,28 @@ describe('the first ceremony', () => {
     for (const one of ['cedar', 'dogwood']) circle.seat(one).tamper = silent;
     await begin(circle);
     await circle.settle();
+    expect([circle.phase, circle.waitsFor()]).toEqual(['deal', ['cedar', 'dogwood']]);
     await circle.pass(2 * MINUTE_MS);
-    expect(circle.phase).toBe('failed');
+    expect([circle.phase, circle.waitsFor()]).toEqual(['failed', []]);
     expect(circle.epoch).toBeNull();
     for (const seat of circle.seats) expect([...seat.disk.kept.keys()]).toEqual([]);
     for (const seat of circle.seats) seat.tamper = (step) => step;
     await begin(circle);
     await circle.settle();
     expect(circle.holders(0)).toEqual(MEMBER_IDS);
+  });
+
+  it('says for whom each phase waits', async () => {
+    const circle = await Circle.open(group);
+    const seat = circle.seat('dogwood');
+    const waits: string[] = [];
+    for (const kind of ['complain', 'answer', 'hold'] as const) {
+      seat.tamper = (step) => (step.kind === kind ? undefined : spoilt(step));
+      if (waits.length === 0) await begin(circle);
+      await circle.settle();
+      waits.push(`${circle.phase}: ${circle.waitsFor().join()}`);
+    }
+    expect(waits).toEqual(['complain: dogwood', 'answer: dogwood', 'done: ']);
   });
 
   it('goes on after all members were stopped in any phase, with the same words', async () => {

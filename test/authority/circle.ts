@@ -12,6 +12,7 @@ import {
 } from '../../src/abe/index.ts';
 import { type HolderOptions, ShareHolder } from '../../src/authority/holder.ts';
 import type { SecretStore } from '../../src/authority/ports.ts';
+import { waitsFor } from '../../src/authority/progress.ts';
 import { toHex } from '../../src/codec/bytes.ts';
 import { CodedError } from '../../src/codec/errors.ts';
 import { hpkeKeyPair } from '../../src/codec/hpke.ts';
@@ -199,6 +200,13 @@ export class Circle {
 
   get phase(): string {
     return this.ledger.engine.get(STATE.ceremony)?.phase ?? 'none';
+  }
+
+  /** Members for whom the phase waits. */
+  waitsFor(): readonly string[] {
+    const state = this.ledger.engine.get(STATE.ceremony);
+    if (state === undefined) return [];
+    return waitsFor(state, (member) => shareLedgerOf(this.ledger.engine).confirmed(state.shareEpoch, member));
   }
 
   share(epoch: number): ShareState {

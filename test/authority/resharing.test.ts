@@ -5,7 +5,7 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { decodeAuthorityShare, type Group, openGroup } from '../../src/abe/index.ts';
 import { bytesToBigint, lagrangeScalars, mod } from '../../src/abe/internal.ts';
-import { ERASE_AFTER_MS } from '../../src/authority/holder.ts';
+import { ERASE_AFTER_MS } from '../../src/authority/retention.ts';
 import { fromHex } from '../../src/codec/bytes.ts';
 import { hpkeKeyPair } from '../../src/codec/hpke.ts';
 import { admissionMessage, STATE } from '../../src/ledger/index.ts';
