@@ -14,6 +14,7 @@ import {
   openHeaderStore,
   type PayloadStore,
 } from '../src/storage/index.ts';
+import { smallRecords } from './storage-records.ts';
 
 /** One measurement; further keys as the operation needs them. */
 export interface Row {
@@ -32,6 +33,8 @@ export interface StorageBenchOptions {
   readonly seal: Seal;
   /** Plaintext bytes of the large object; 1 GiB unless told. */
   readonly largeBytes?: number;
+  /** Small records of one node; 100,000 unless told. */
+  readonly records?: number;
   /** Where the stores are made; the system's temporary directory unless told. */
   readonly directory?: string;
   /** Another store to run the same operations on, for example over a Kubo daemon. It is not closed. */
@@ -62,6 +65,7 @@ export async function runStorageBench(options: StorageBenchOptions): Promise<Row
       add(await bulk(options.other.store, options.other.name));
     }
     await store.close();
+    for (const row of await smallRecords(join(dir, 'records'), options.records ?? 100_000)) add(row);
     for (const row of await headers(join(dir, 'headers'))) add(row);
     for (const row of await keyValue(join(dir, 'state'))) add(row);
     return rows;

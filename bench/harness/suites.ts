@@ -128,7 +128,7 @@ export const SUITES: readonly Suite[] = [
             seal: (source: AsyncIterable<Uint8Array>) => sealPayload(random(32), name, source),
             directory,
             log,
-            ...(quick ? { largeBytes: 64 * 2 ** 20 } : {}),
+            ...(quick ? { largeBytes: 64 * 2 ** 20, records: 5_000 } : {}),
           };
         },
       },
