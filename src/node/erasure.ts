@@ -29,7 +29,6 @@ export interface ErasureOptions {
   readonly staging: Staging;
   readonly records: Records;
   readonly factor: number;
-  readonly clock: () => number;
   /** Commits Destroyed, signed by this member's operator. */
   readonly commit: (body: {
     record: Uint8Array;
@@ -92,10 +91,10 @@ export class Erasure {
   }
 
   async #drop(): Promise<void> {
-    const { ledger, headers, payloads, staging, records, clock } = this.#options;
+    const { ledger, headers, payloads, staging, records } = this.#options;
     const batch = [...this.#due];
     if (this.#closed || batch.length === 0) return;
-    let payloadHeld = false;
+    const cids = new Set<string>();
     for (const id of batch) {
       const record = ledger.state(STATE.record(id));
       let held = false;
@@ -108,11 +107,11 @@ export class Erasure {
       await staging.removeRecord(fromHex(id));
       if (record.cid !== null && (await payloads.has(record.cid))) {
         held = true;
-        payloadHeld = true;
+        cids.add(record.cid);
       }
       if (held || this.#isHolder(record)) this.#owed.add(id);
     }
-    if (payloadHeld) await records.collectNow(clock());
+    if (cids.size > 0) await records.removeNow([...cids]);
     for (const id of batch) this.#due.delete(id);
     this.#committing = this.#committing
       .then(() => this.#receipts())

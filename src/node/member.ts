@@ -327,7 +327,6 @@ export class MemberNode {
       staging: this.staging,
       records: this.records,
       factor,
-      clock: options.clock,
       commit: asOperator('Destroyed'),
       onError,
     });

@@ -25,8 +25,6 @@ import type { Parameters } from './work/tasks.ts';
 const SEAL_BATCH = 16;
 /** Largest payload that a gateway opens for a subject in its custody: the answer is one JSON text. */
 const CUSTODIAL_OPEN_MAX = 24 * 1024 * 1024;
-/** Grace of the collection that only marks. */
-const MARK_GRACE_MS = 5 * 60_000;
 
 export interface RecordsOptions {
   readonly member: MemberId;
@@ -348,12 +346,10 @@ export class Records {
     return (await this.#options.payloads.collect(this.#liveCids(), graceMs, nowMs)).removed;
   }
 
-  /** The same at once: for payloads of erased records, which nobody may need any more. */
-  async collectNow(nowMs: number): Promise<number> {
-    const { payloads } = this.#options;
-    // Marks what is dead; only what another collection marked long before goes already here.
-    await payloads.collect(this.#liveCids(), MARK_GRACE_MS, nowMs);
-    return this.#options.gate.alone(async () => (await payloads.collect(this.#liveCids(), 0, nowMs)).removed);
+  /** Removes payloads of erased records at once: nobody may need them any more. Answers how many blocks went. */
+  removeNow(cids: readonly string[]): Promise<number> {
+    const { gate, payloads } = this.#options;
+    return gate.alone(() => payloads.remove(cids, this.#liveCids()));
   }
 
   /** CIDs that a live record, a staged one, an upload or a segment names. */

@@ -226,11 +226,11 @@ describe('a payload ahead of its record', () => {
   it('is collected an hour later when no record has named it', async () => {
     const { cid } = await doctor.gateway.upload<{ cid: string }>('/v1/payloads', source(2 * MIB + 1));
     const { records, payloads } = town.node('mercy');
-    await records.collectNow(now);
+    for (let run = 0; run < 2; run++) await records.collect(0, now);
     expect(await payloads.has(cid)).toBe(true);
     now += 61 * 60_000;
     await records.sweep();
-    await records.collectNow(now);
+    for (let run = 0; run < 2; run++) await records.collect(0, now);
     expect(await payloads.has(cid)).toBe(false);
     expect(waiting()).toEqual([]);
   });

@@ -158,6 +158,38 @@ export function payloadContract(name: string, open: () => Promise<PayloadStore>)
       expectSame(await collectBytes(store.get(live.cid)), seededBytes('live', 2 * CHUNK_BYTES));
     });
 
+    test('removal takes objects at once, and no block that a live one shares', async () => {
+      const store = await open();
+      const shared = seededBytes('shared', 2 * CHUNK_BYTES);
+      const own = seededBytes('own', CHUNK_BYTES);
+      const doomed = await store.put(streamOf([shared, own]));
+      const live = await store.put(shared);
+      const small = await store.put(seededBytes('small', 300));
+      const [, bystander] = await store.putMany([seededBytes('a', 300), seededBytes('b', 300)]);
+      // Two leaves stay with the live object: the root and one leaf go, and the small one.
+      expect(await store.remove([doomed.cid, small.cid], [live.cid, bystander.cid])).toBe(3);
+      for (const { cid } of [doomed, small]) expect(await store.has(cid)).toBe(false);
+      expectSame(await collectBytes(store.get(live.cid)), shared);
+      expectSame(await collectBytes(store.get(bystander.cid)), seededBytes('b', 300));
+      expect(await store.remove([doomed.cid], [live.cid])).toBe(0);
+      expect((await store.put(streamOf([shared, own]))).cid).toBe(doomed.cid);
+      expectSame((await collectBytes(store.get(doomed.cid))).subarray(2 * CHUNK_BYTES), own);
+    });
+
+    test('removal of one object of a bulk import leaves the others', async () => {
+      const store = await open();
+      const items = Array.from({ length: 20 }, (_, i) => seededBytes(`one of many ${i}`, 200));
+      const cids = (await store.putMany(items)).map(({ cid }) => cid);
+      expect(await store.remove([cids[7]], [...cids.slice(0, 7), ...cids.slice(8)])).toBe(1);
+      for (const now of [1, 2])
+        await store.collect(
+          cids.filter((_, i) => i !== 7),
+          0,
+          now,
+        );
+      for (const [i, cid] of cids.entries()) expect(await store.has(cid)).toBe(i !== 7);
+    });
+
     test('storing again clears the mark of the first look', async () => {
       const store = await open();
       const bytes = seededBytes('again', 2 * CHUNK_BYTES);

@@ -97,11 +97,15 @@ export class KuboPins {
     }
   }
 
-  /** Throws `storage.kubo_failed` for a block that a pin of somebody else keeps. */
-  async removeBlock(cid: CID): Promise<void> {
-    await this.#calls.retry(async (signal) => {
-      for await (const { error } of this.#client.block.rm(cid, { ...offline(signal), force: true }))
-        if (error) throw error;
+  /** False for a block that is not here, or that another pin keeps. */
+  async removeBlock(cid: CID): Promise<boolean> {
+    return this.#calls.retry(async (signal) => {
+      for await (const { error } of this.#client.block.rm(cid, offline(signal))) {
+        if (error === null || error === undefined) continue;
+        if (/pinned|not found|could not find/i.test(error.message)) return false;
+        throw error;
+      }
+      return true;
     });
   }
 

@@ -14,6 +14,7 @@ import { storageError } from '../errors.ts';
 import type { BlockBackend, BlockWriter } from '../payload/backend.ts';
 import { carHeader, carSection } from '../payload/car.ts';
 import { type CID, matches } from '../payload/cid.ts';
+import { walkDag } from '../payload/dag.ts';
 import type { PayloadStore } from '../payload/payload-store.ts';
 import { unixfsStore } from '../payload/unixfs-store.ts';
 import { KuboCalls, offline } from './calls.ts';
@@ -110,6 +111,21 @@ class KuboBackend implements BlockBackend {
       await this.#pins.release(root);
       for (const cid of damaged) await this.#pins.removeBlock(cid);
     });
+  }
+
+  /** What other pins keep stays, so `live` need not be looked at. */
+  async remove(objects: readonly CID[]): Promise<number> {
+    let removed = 0;
+    for (const object of objects) {
+      const blocks: CID[] = [];
+      const read = (cid: CID) => this.read(cid).catch(() => undefined);
+      for await (const cid of walkDag(object, read)) blocks.push(cid);
+      await this.#gate.alone(async () => {
+        await this.#pins.release(object);
+        for (const cid of blocks) if (await this.#pins.removeBlock(cid)) removed += 1;
+      });
+    }
+    return removed;
   }
 
   collect(

@@ -6,9 +6,10 @@
  * reached a block, `dead` the time at which a run first found it unreachable.
  */
 import { fromHex, readU32be, u32be, u64be, utf8 } from '../../codec/bytes.ts';
+import { hasCode } from '../../codec/errors.ts';
 import type { KvOp } from '../lmdb/kv.ts';
 import type { Blocks } from './blocks.ts';
-import { blockKey, isKeyText, keyText, parseCid } from './cid.ts';
+import { blockKey, type CID, isKeyText, keyText, parseCid } from './cid.ts';
 import { walkDag } from './dag.ts';
 
 /** Rows a transaction, so that a sweep does not hold the write lock for long. */
@@ -27,6 +28,41 @@ export async function collectBlocks(
   const swept = await sweep(blocks, run, graceMs, now);
   await removeUnnamedFiles(blocks, now - graceMs);
   return swept;
+}
+
+/** See `PayloadStore.remove`. Memory grows with the blocks of `objects`, not with the store. */
+export async function removeObjects(
+  blocks: Blocks,
+  objects: readonly CID[],
+  live: Iterable<string>,
+): Promise<number> {
+  const doomed = new Map<string, Uint8Array>();
+  for (const object of objects)
+    for await (const cid of walkDag(object, (inner) => readOrNothing(blocks, inner)))
+      doomed.set(keyText(blockKey(cid)), blockKey(cid));
+  for (const text of live) {
+    if (doomed.size === 0) return 0;
+    for await (const cid of walkDag(parseCid(text), (inner) => readOrNothing(blocks, inner)))
+      doomed.delete(keyText(blockKey(cid)));
+  }
+  // No await between looking and queueing the removals, as in a sweep.
+  const gone = [...doomed].filter(([text]) => !blocks.isBeingWritten(text)).map(([, key]) => key);
+  const present = gone.filter((key) => ['small', 'large'].some((table) => blocks.env.get(table, key)));
+  const tables = ['small', 'large', 'dead', 'live'];
+  const ops = present.flatMap((key) => tables.map((table): KvOp => ({ table, key, remove: true })));
+  await blocks.env.write(ops, { fromReserve: true });
+  for (const key of present) removeUnnamed(blocks, key);
+  return present.length;
+}
+
+/** A damaged inner block hides what is below it, like a missing one. */
+async function readOrNothing(blocks: Blocks, cid: CID): Promise<Uint8Array | undefined> {
+  try {
+    return await blocks.read(cid);
+  } catch (error) {
+    if (hasCode(error, 'storage.corrupt')) return undefined;
+    throw error;
+  }
 }
 
 async function beginRun(blocks: Blocks): Promise<Uint8Array> {

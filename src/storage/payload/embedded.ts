@@ -2,7 +2,7 @@
 
 import type { FreeSpaceProbe } from '../lmdb/free-space.ts';
 import { openBlocks } from './blocks.ts';
-import { collectBlocks } from './collect.ts';
+import { collectBlocks, removeObjects } from './collect.ts';
 import type { PayloadStore } from './payload-store.ts';
 import { unixfsStore } from './unixfs-store.ts';
 
@@ -36,6 +36,7 @@ export function openEmbeddedStore(dir: string, options: EmbeddedStoreOptions = {
     },
     // A put overwrites rows, and files that do not match.
     discard: async () => undefined,
+    remove: (objects, live) => removeObjects(blocks, objects, live),
     collect: (live, graceMs, now) => collectBlocks(blocks, live, graceMs, now),
     close: () => blocks.close(),
   });

@@ -53,6 +53,12 @@ export interface PayloadStore {
    */
   importCar(source: AsyncIterable<Uint8Array>): Promise<string[]>;
   /**
+   * Removes objects at once, without marks or grace, but no block that an object of `live` shares: whoever copies blocks of
+   * another's object into one of its own must not take them away by having that one removed. Objects that are not here are
+   * passed over. Answers how many blocks went.
+   */
+  remove(cids: readonly string[], live: Iterable<string>): Promise<number>;
+  /**
    * Removes what no CID of `live` reaches, in two phases: a block is marked when it is first seen unreachable
    * and removed by the first run at least `graceMs` later that still finds it so; storing it again clears the
    * mark. `live` comes from ledger state; if it throws, nothing is removed. Counts are blocks (for Kubo,

@@ -125,12 +125,21 @@ class UnixfsStore implements PayloadStore {
     }
   }
 
+  remove(cids: readonly string[], live: Iterable<string>): Promise<number> {
+    return this.#alone(() => this.#backend.remove(cids.map(parseCid), live));
+  }
+
   collect(
     live: AsyncIterable<string> | Iterable<string>,
     graceMs: number,
     now: number,
   ): Promise<{ removed: number; kept: number }> {
-    const run = this.#collecting.then(() => this.#backend.collect(live, graceMs, now));
+    return this.#alone(() => this.#backend.collect(live, graceMs, now));
+  }
+
+  /** One removal of any kind at a time. */
+  #alone<T>(work: () => Promise<T>): Promise<T> {
+    const run = this.#collecting.then(work);
     this.#collecting = run.catch(() => undefined);
     return run;
   }
