@@ -1,13 +1,5 @@
 /** What every part of the SDK shares: gateway, device, pairing group, consortium parameters from the ledger. */
-import {
-  type AuthorityKeys,
-  decodeAuthorityKeys,
-  type Group,
-  type LabelSpec,
-  makeRegistry,
-  openGroup,
-  type Registry,
-} from '../abe/index.ts';
+import { type AuthorityKeys, decodeAuthorityKeys, type Group, openGroup } from '../abe/index.ts';
 import { fromBase64url } from '../codec/bytes.ts';
 import { CodedError } from '../codec/errors.ts';
 import type { EntryBodies, EntryType } from '../ledger/entries/index.ts';
@@ -58,7 +50,7 @@ export class Context {
   #members: Promise<MembersAnswer> | undefined;
   #group: Promise<Group> | undefined;
   #keys: Promise<AuthorityKeys> | undefined;
-  #registry: Promise<Registry> | undefined;
+  #refreshes = 0;
 
   constructor(options: ContextOptions) {
     this.gateway = options.gateway;
@@ -117,17 +109,15 @@ export class Context {
     return this.#keys;
   }
 
-  registry(): Promise<Registry> {
-    this.#registry ??= this.gateway
-      .json<{ labels: readonly LabelJson[] }>('GET', '/v1/attributes')
-      .then(({ labels }) => makeRegistry(labels.map(labelSpec)));
-    return this.#registry;
+  /** Forgets what the ledger may have changed: authority keys, and the registry of labels (`Proven`). */
+  refresh(): void {
+    this.#refreshes += 1;
+    this.#keys = undefined;
   }
 
-  /** Forgets what the ledger may have changed: registry and authority keys. */
-  refresh(): void {
-    this.#registry = undefined;
-    this.#keys = undefined;
+  /** How often that was. */
+  get refreshes(): number {
+    return this.#refreshes;
   }
 
   /** `tx` and `sig` of one or more bodies, signed by the device. */
@@ -138,23 +128,4 @@ export class Context {
     const { chainId } = await this.members();
     return this.device.sign({ chainId, nowMs: this.now(), random: this.random }, type, body);
   }
-}
-
-interface LabelJson {
-  readonly label: string;
-  readonly type: LabelSpec['type'];
-  readonly width: LabelSpec['width'] | null;
-  readonly values: readonly string[] | null;
-  readonly shared: boolean;
-}
-
-function labelSpec(json: LabelJson): LabelSpec {
-  const { label, type, width, values, shared } = json;
-  return {
-    label,
-    type,
-    ...(width === null ? {} : { width }),
-    ...(values === null ? {} : { values }),
-    ...(shared ? { shared } : {}),
-  };
 }

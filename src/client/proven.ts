@@ -3,14 +3,18 @@
  * the facts of a record could read what is sealed, or show forged contents as a record's. Each is compared with the
  * ledger's state under a quorum's checkpoint (state proofs, docs/format/ledger.md).
  */
-import { type AuthorityKeys, encodePolicy, parsePolicy } from '../abe/index.ts';
+import { type AuthorityKeys, encodePolicy, makeRegistry, parsePolicy, type Registry } from '../abe/index.ts';
 import { equalBytes, fromBase64url, toHex } from '../codec/bytes.ts';
 import { decodeCbor } from '../codec/cbor.ts';
 import { CodedError } from '../codec/errors.ts';
+import { type LabelEntry, toLabelSpec } from '../ledger/entries/index.ts';
 import { decodeStateProof, verifyStateProof } from '../ledger/verify/index.ts';
 import type { Anchors } from './anchors.ts';
 import type { Context } from './context.ts';
 import type { RecordInfo } from './types.ts';
+
+/** Keys of one request. */
+const STATES_MAX = 64;
 
 /** What this client reads of a record's state; docs/entries.md has the whole. */
 interface RecordFacts {
@@ -31,6 +35,7 @@ interface ShareFacts {
 export class Proven {
   readonly #context: Context;
   readonly #anchors: Anchors;
+  #registry: { readonly refreshes: number; readonly of: Promise<Registry> } | undefined;
   #keys: { readonly of: AuthorityKeys; readonly proven: Promise<AuthorityKeys> } | undefined;
 
   constructor(context: Context, anchors: Anchors) {
@@ -78,6 +83,26 @@ export class Proven {
       this.#keys = undefined;
       throw error;
     });
+  }
+
+  /** The labels of attributes and what they mean: whoever could choose them could make a policy mean something else. */
+  registry(): Promise<Registry> {
+    const { refreshes } = this.#context;
+    if (this.#registry?.refreshes !== refreshes) this.#registry = { refreshes, of: this.#provenRegistry() };
+    return this.#registry.of.catch((error: unknown) => {
+      this.#registry = undefined;
+      throw error;
+    });
+  }
+
+  async #provenRegistry(): Promise<Registry> {
+    const labels = ((await this.state('labels')) ?? []) as readonly string[];
+    const entries: (LabelEntry | null)[] = [];
+    for (let i = 0; i < labels.length; i += STATES_MAX) {
+      const keys = labels.slice(i, i + STATES_MAX).map((label) => `label/${label}`);
+      entries.push(...((await this.states(keys)) as (LabelEntry | null)[]));
+    }
+    return makeRegistry(entries.flatMap((entry) => (entry === null ? [] : toLabelSpec(entry))));
   }
 
   /** The HPKE key of a member's indexer. */

@@ -109,7 +109,7 @@ export class Records {
     const [group, keys, registry, { chainId }, indexerKey] = await Promise.all([
       context.group(),
       this.#proven.authorityKeys(),
-      context.registry(),
+      this.#proven.registry(),
       context.members(),
       this.#proven.indexerKey(member),
     ]);
@@ -183,7 +183,7 @@ export class Records {
     const [group, keys, registry] = await Promise.all([
       context.group(),
       this.#proven.authorityKeys(),
-      context.registry(),
+      this.#proven.registry(),
       context.members(),
     ]);
     const { member } = context.device;
@@ -292,7 +292,7 @@ export class Records {
     const [group, keys, registry] = await Promise.all([
       context.group(),
       context.authorityKeys(),
-      context.registry(),
+      this.#proven.registry(),
     ]);
     return openDataKey({
       group,
@@ -351,7 +351,7 @@ export class Records {
     const [group, keys, registry] = await Promise.all([
       context.group(),
       this.#proven.authorityKeys(),
-      context.registry(),
+      this.#proven.registry(),
     ]);
     const parsed = parsePolicy(policy);
     const version = record.version + 1;

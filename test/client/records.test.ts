@@ -238,7 +238,7 @@ describe('a gateway that lies', () => {
     const forged = sealRecord({
       group: await context.group(),
       mpk: keys.mpk,
-      registry: await context.registry(),
+      registry: await doctor.proven.registry(),
       recordId: fromHex(record),
       version: facts.version,
       policy: parsePolicy(facts.policy),

@@ -151,7 +151,7 @@ async function stepDeny(stage: Stage, imported: TourImport, record: RecordInfo, 
 
   const group = await doctor.context.group();
   const header = await doctor.records.header(record);
-  const registry = await doctor.context.registry();
+  const registry = await doctor.proven.registry();
   const target: Target = { group, keys: await doctor.context.authorityKeys(), registry, header };
   const shares = await stage.shares();
   const doctorRing = (await doctor.records.access([record], 'treatment')).ring;
