@@ -56,9 +56,12 @@ function checkBelongs(ring: KeyRing, part: KeyPart): void {
  * they are combined.
  */
 export function addKeyParts(ring: KeyRing, encoded: readonly Uint8Array[]): KeyRing {
+  return withParts(ring, encoded.map(decodePart));
+}
+
+function withParts(ring: KeyRing, added: readonly KeyPart[]): KeyRing {
   const parts = new Map(ring.parts);
-  for (const bytes of encoded) {
-    const part = decodePart(bytes);
+  for (const part of added) {
     checkBelongs(ring, part);
     const present = parts.get(part.authority);
     const base = part.base ?? present;
@@ -138,5 +141,17 @@ export function decodeKeyRing(bytes: Uint8Array): KeyRing {
   ) {
     throw new CodedError(ABE_ERROR.partMalformed, 'expected an encoded key ring');
   }
-  return addKeyParts({ mpkHash, shareEpoch, keyId, generation, parts: new Map() }, parts);
+  const decoded = parts.map(decodePart);
+  // A part that came twice, or late, would be merged in silence, and two encodings would be one ring.
+  if (
+    decoded.some(
+      ({ authority, base }, i) => base === undefined || authority <= (decoded[i - 1]?.authority ?? 0),
+    )
+  ) {
+    throw new CodedError(
+      ABE_ERROR.partMalformed,
+      'expected a key ring with one first part of each authority, in ascending order',
+    );
+  }
+  return withParts({ mpkHash, shareEpoch, keyId, generation, parts: new Map() }, decoded);
 }

@@ -351,6 +351,25 @@ describe('threshold issue', () => {
     );
   });
 
+  test('a ring has one encoding: one first part an authority, in their order', () => {
+    const malformed = expect.objectContaining({ code: 'abe.part_malformed' });
+    const ring = issueRing(all, [A, gate]);
+    const fields = decodeCbor(encodeKeyRing(ring)) as unknown[];
+    const parts = fields[5] as Uint8Array[];
+    const withParts = (changed: readonly Uint8Array[]) => encodeCbor([...fields.slice(0, 5), changed]);
+    expect(decodeKeyRing(withParts(parts))).toEqual(ring);
+    const [authority] = all.authorities;
+    const extension = extendKeyPart(authority, { keyId, generation: 1, leaves: [B] });
+    for (const changed of [
+      parts.toReversed(),
+      [parts[0], ...parts],
+      [parts[0], extension, ...parts.slice(1)],
+      [parts[1], parts[0], ...parts.slice(2)],
+    ]) {
+      expect(() => decodeKeyRing(withParts(changed))).toThrow(malformed);
+    }
+  });
+
   test('public keys that lie on no one polynomial are refused', () => {
     const malformed = expect.objectContaining({ code: 'abe.parameters_malformed' });
     const { E, mpk, t } = all.keys;
