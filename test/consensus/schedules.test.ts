@@ -289,6 +289,34 @@ describe('2k a Byzantine client', () => {
   });
 });
 
+describe('2k requests that not all can act on', () => {
+  test('one that is valid for a moment only deposes nobody when it has expired', () => {
+    const stage = new Stage(4, { byzantine: [0] }).start();
+    // The leader is not given it; the backups hold it until it expires, before their time-out ends.
+    stage.route = (p) => !(p.to === 0 && p.message.type === 'request');
+    const brief = stage.request({ expiresAt: stage.nodes[1].clock() + 900 });
+    for (const i of [1, 2, 3]) stage.submit(i, brief);
+    stage.run(10_000);
+    expect(stage.sent.some(type('view-change'))).toBe(false);
+    expect(stage.nodes.map((node) => node.replica?.pooled)).toEqual([0, 0, 0, 0]);
+    agreed(stage);
+  });
+
+  test('one that only backups accept costs one view change and commits', () => {
+    const stage = new Stage(4).start();
+    stage.route = (p) => !(p.to === 0 && p.message.type === 'request');
+    const request = stage.request();
+    for (const i of [1, 2, 3]) stage.submit(i, request);
+    stage.until(() => stage.nodes.every((node) => node.application.executed.length === 1), 4_000);
+    expect(stage.decided[0].view).toBe(1);
+    stage.route = () => true;
+    stage.submit(1);
+    stage.until(() => stage.nodes.every((node) => node.height === 2), 2_000);
+    expect(stage.decided.filter(({ height }) => height === 2).every(({ view }) => view === 0)).toBe(true);
+    agreed(stage);
+  });
+});
+
 describe('2l a leader that leaves one client out', () => {
   test('is changed although it commits everybody else', () => {
     const stage = new Stage(4, { byzantine: [0] }).start();

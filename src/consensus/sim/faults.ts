@@ -9,7 +9,7 @@ import type { Schedule } from './schedule.ts';
 
 const CRASH_MODES: readonly CrashMode[] = ['lost', 'synced', 'partly'];
 /** Longer than anything granted may be released. */
-const LONG_PAUSE_MS = 15 * 60_000;
+export const LONG_PAUSE_MS = 15 * 60_000;
 
 /** What one run has in store. */
 export interface MachineFaults {
@@ -76,13 +76,16 @@ export class Machines {
 
   pause(): void {
     const node = this.#random.pick(this.#honest());
-    node.pausedUntil = this.#schedule.now + this.#random.below(30_000);
+    node.sleep();
+    this.#schedule.after(this.#random.below(30_000), () => node.wake());
   }
 
-  /** Everybody sleeps: what was locked before commits long after its block time. */
+  /** Everybody sleeps for `LONG_PAUSE_MS`: what was locked before commits long after its block time. */
   pauseAll(): void {
-    const until = this.#schedule.now + LONG_PAUSE_MS;
-    for (const node of this.#nodes) node.pausedUntil = until;
+    for (const node of this.#nodes) node.sleep();
+    this.#schedule.after(LONG_PAUSE_MS, () => {
+      for (const node of this.#nodes) node.wake();
+    });
   }
 
   jumpClock(): void {
@@ -93,7 +96,7 @@ export class Machines {
   heal(): void {
     this.#healed = true;
     for (const node of this.#nodes) {
-      node.pausedUntil = 0;
+      node.wake();
       node.skew = this.#random.between(-50, 50);
       if (!node.up) node.start();
       else node.feed();

@@ -90,8 +90,8 @@ export class SimNode {
   disk = new SimDisk();
   /** Added to virtual time to give this member's wall clock. */
   skew = 0;
-  /** The process sleeps until then; what arrives waits. */
-  pausedUntil = 0;
+  /** What waits for a process that sleeps to go on; undefined while it does not sleep. */
+  #asleep: (() => void)[] | undefined;
   /** Was set back to an old image: may sign again what it signed before. */
   setBack = false;
   replica: Replica | undefined;
@@ -144,6 +144,7 @@ export class SimNode {
     this.#life += 1;
     this.#inputs = [];
     this.#flushing = false;
+    this.#asleep = undefined;
     this.#executed.clear();
     const records = disk.read().filter((record) => record.height > chain.height);
     const replica = new Replica({
@@ -196,12 +197,24 @@ export class SimNode {
     };
   }
 
+  /** The process stops where it is; what arrives and what falls due waits until `wake`. */
+  sleep(): void {
+    this.#asleep ??= [];
+  }
+
+  wake(): void {
+    const waiting = this.#asleep ?? [];
+    this.#asleep = undefined;
+    for (const run of waiting) run();
+  }
+
   receive(from: PeerId, message: Message): void {
-    if (this.#world.schedule.now < this.pausedUntil) {
-      this.#later(this.pausedUntil - this.#world.schedule.now, () => this.receive(from, message));
+    if (this.replica === undefined) return;
+    if (this.#asleep !== undefined) {
+      const life = this.#life;
+      this.#asleep.push(() => this.#life === life && this.receive(from, message));
       return;
     }
-    if (this.replica === undefined) return;
     if (message.type === 'view-change' && this.#countsAnyHeight(message.height)) {
       const verified = this.#world.verifier.message(message, this.replica.chain.validators);
       if (verified !== undefined) this.feed({ t: 'message', from, message: verified });
@@ -228,6 +241,11 @@ export class SimNode {
   feed(...inputs: Input[]): void {
     const { replica } = this;
     if (replica === undefined) return;
+    if (this.#asleep !== undefined) {
+      const life = this.#life;
+      this.#asleep.push(() => this.#life === life && this.feed(...inputs));
+      return;
+    }
     this.#inputs.push(...inputs);
     if (this.#stepping) return;
     this.#stepping = true;
@@ -247,9 +265,8 @@ export class SimNode {
     const life = this.#life;
     this.#world.schedule.after(delay, () => {
       if (this.#life !== life) return;
-      const sleeps = this.pausedUntil - this.#world.schedule.now;
-      if (sleeps > 0) this.#later(sleeps, run);
-      else run();
+      if (this.#asleep === undefined) run();
+      else this.#asleep.push(() => this.#life === life && run());
     });
   }
 

@@ -16,7 +16,7 @@ import { Adversary, STYLES, type Style } from './adversary.ts';
 import { SimApplication } from './application.ts';
 import { Checks } from './checks.ts';
 import { Clients } from './clients.ts';
-import { Machines } from './faults.ts';
+import { LONG_PAUSE_MS, Machines } from './faults.ts';
 import { heal } from './healing.ts';
 import { simKey, simVerify } from './keys.ts';
 import { Network } from './network.ts';
@@ -216,7 +216,7 @@ export class Simulation implements World {
   #sleepLong(): number {
     this.machines.pauseAll();
     this.network.resetAll();
-    const until = this.nodes[0].pausedUntil;
+    const until = this.schedule.now + LONG_PAUSE_MS;
     return this.runUntil(() => this.schedule.now >= until);
   }
 
