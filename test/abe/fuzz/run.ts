@@ -46,6 +46,8 @@ export interface FuzzOptions {
   readonly cases: number;
   /** Called before each case, so that whoever watches knows which one hangs. */
   readonly onCase?: (target: string, index: number) => void;
+  /** One target alone, to repeat what was found in it. */
+  readonly only?: string;
 }
 
 export interface FuzzReport {
@@ -263,7 +265,7 @@ function targets(group: Group): Target[] {
 }
 
 /** Runs all targets. The same seed and number give the same cases. */
-export function fuzzAbe({ group, seed, cases, onCase = () => {} }: FuzzOptions): FuzzReport {
+export function fuzzAbe({ group, seed, cases, onCase = () => {}, only }: FuzzOptions): FuzzReport {
   const codes: Record<string, number> = {};
   const findings: string[] = [];
   let slowestMs = 0;
@@ -272,6 +274,7 @@ export function fuzzAbe({ group, seed, cases, onCase = () => {} }: FuzzOptions):
   const resident: number[] = [];
   const targetMs: Record<string, number> = {};
   for (const { name, share, valid, feed } of all) {
+    if (only !== undefined && name !== only) continue;
     const from = performance.now();
     const roll = dice(`${seed}/${name}`);
     for (let i = 0; i < Math.ceil(share * cases); i++) {
