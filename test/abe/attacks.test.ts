@@ -4,9 +4,12 @@ import { describe, expect, test } from 'vitest';
 
 const ROOT = join(import.meta.dirname, '../..');
 const text = readFileSync(join(ROOT, 'docs/attacks.md'), 'utf8');
+/** The rows of the tables that begin with an attack. */
 const rows = text
-  .split('\n')
-  .filter((line) => line.startsWith('| ') && !line.startsWith('| attack |') && !line.startsWith('| --- '));
+  .split('\n\n')
+  .filter((block) => block.startsWith('| attack |'))
+  .flatMap((block) => block.split('\n').slice(2))
+  .filter((line) => line.startsWith('| '));
 const CLAIM = /\]\(\.\.\/(test\/[^)]+\.ts)\) "([^"]+)"/g;
 
 /** A name as a source file may break and escape it. */
