@@ -25,7 +25,7 @@ import type { WalRecord } from '../core/types.ts';
 import { ConsensusError } from '../errors.ts';
 import { asBuffer, Reader, Writer } from '../wire/bytes.ts';
 import { crc32c } from './crc32c.ts';
-import { decodeRecord, encodeRecord } from './record.ts';
+import { decodeRecord, recordCapacity, writeRecord } from './record.ts';
 import type { BootRecord, Wal, WalContents } from './wal.ts';
 
 /** Size of a segment unless a record needs more. */
@@ -49,6 +49,16 @@ function checksum(segment: number, offset: number, body: Uint8Array): number {
 
 function framedLength(bodyLength: number): number {
   return Math.ceil((FRAME_BYTES + bodyLength) / ALIGN) * ALIGN;
+}
+
+/** A record behind room for its frame, up to where the next one begins. */
+function frameOf(record: WalRecord): { readonly bytes: Buffer; readonly body: Uint8Array } {
+  const writer = new Writer(FRAME_BYTES + ALIGN + recordCapacity(record)).fixed(new Uint8Array(FRAME_BYTES));
+  writeRecord(writer, record);
+  const length = writer.length - FRAME_BYTES;
+  writer.fixed(new Uint8Array(framedLength(length) - FRAME_BYTES - length));
+  const bytes = asBuffer(writer.finish());
+  return { bytes, body: bytes.subarray(FRAME_BYTES, FRAME_BYTES + length) };
 }
 
 function segmentName(number: number): string {
@@ -212,8 +222,9 @@ export class FileWal implements Wal {
 
   append(record: WalRecord): void {
     this.#check();
-    const body = encodeRecord(record);
-    const size = framedLength(body.length);
+    const framed = frameOf(record);
+    const { body } = framed;
+    const size = framed.bytes.length;
     // Writing begins in a new segment, so records that recovery has read are never written over; and only now, so
     // that an empty log is not taken for a whole one before the boot file says what this start knows.
     if (this.#fd < 0)
@@ -225,11 +236,10 @@ export class FileWal implements Wal {
       this.#create(segment.number + 1, Math.max(this.#segmentBytes, size));
       segment = this.#current();
     }
-    const framed = Buffer.alloc(size);
-    framed.writeUInt32BE(body.length, 0);
-    framed.writeUInt32BE(checksum(segment.number, this.#offset, body), 4);
-    framed.set(body, FRAME_BYTES);
-    this.#pending.push(framed);
+    const { bytes } = framed;
+    bytes.writeUInt32BE(body.length, 0);
+    bytes.writeUInt32BE(checksum(segment.number, this.#offset, body), 4);
+    this.#pending.push(bytes);
     this.#offset += size;
     segment.highest = Math.max(segment.highest, record.height);
   }

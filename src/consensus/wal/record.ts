@@ -4,32 +4,44 @@ import type { WalRecord } from '../core/types.ts';
 import { ConsensusError } from '../errors.ts';
 import { Reader, Writer } from '../wire/bytes.ts';
 import {
+  capacityOf,
   decodeMessage,
   decodePrepared,
   decodeQc,
-  encodeMessage,
   encodePrepared,
   encodeQc,
+  writeMessage,
 } from '../wire/codec.ts';
 
 const KIND = { proposal: 1, prepared: 2, 'view-change': 3, decided: 4 } as const;
 
 export function encodeRecord(record: WalRecord): Uint8Array {
-  const body = encodeBody(record);
-  return new Writer(9 + body.length).u8(KIND[record.kind]).u64(record.height).fixed(body).finish();
+  const writer = new Writer(recordCapacity(record));
+  writeRecord(writer, record);
+  return writer.finish();
 }
 
-function encodeBody(record: WalRecord): Uint8Array {
+/** Room for a record without growing. */
+export function recordCapacity(record: WalRecord): number {
+  return 64 + ('message' in record ? capacityOf(record.message) : 1024);
+}
+
+/** Appends what `encodeRecord` gives. */
+export function writeRecord(writer: Writer, record: WalRecord): void {
+  writer.u8(KIND[record.kind]).u64(record.height);
   switch (record.kind) {
     case 'proposal':
     case 'view-change':
-      return encodeMessage(record.message);
+      writeMessage(writer, record.message);
+      return;
     case 'prepared':
-      return encodePrepared(record.certificate);
+      writer.fixed(encodePrepared(record.certificate));
+      return;
     case 'decided':
-      return encodeQc(record.qc);
+      writer.fixed(encodeQc(record.qc));
+      return;
     default:
-      return record satisfies never;
+      record satisfies never;
   }
 }
 

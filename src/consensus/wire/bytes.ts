@@ -65,6 +65,11 @@ export class Writer {
     this.#buffer = Buffer.allocUnsafe(capacity);
   }
 
+  /** Bytes written so far. */
+  get length(): number {
+    return this.#length;
+  }
+
   #reserve(count: number): number {
     const at = this.#length;
     const needed = at + count;

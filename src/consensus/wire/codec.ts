@@ -324,14 +324,21 @@ function readVoteProof(reader: Reader): VoteProof | undefined {
 }
 
 /** Room for a message without growing: what is long in it, and the rest of one with small certificates. */
-function capacityOf(message: Message): number {
+export function capacityOf(message: Message): number {
   if ('proposal' in message) return 2048 + message.proposal.batchBytes.length;
   return 'request' in message ? 16 + message.request.length : 256;
 }
 
 /** The bytes of `message`, type byte first. */
 export function encodeMessage(message: Message): Uint8Array {
-  const writer = new Writer(capacityOf(message)).u8(TYPE[message.type]);
+  const writer = new Writer(capacityOf(message));
+  writeMessage(writer, message);
+  return writer.finish();
+}
+
+/** Appends what `encodeMessage` gives. */
+export function writeMessage(writer: Writer, message: Message): void {
+  writer.u8(TYPE[message.type]);
   switch (message.type) {
     case 'prepare':
     case 'commit':
@@ -390,7 +397,6 @@ export function encodeMessage(message: Message): Uint8Array {
     default:
       message satisfies never;
   }
-  return writer.finish();
 }
 
 /** The message that `bytes` encode; throws `consensus.malformed` or `consensus.too_large`. */
