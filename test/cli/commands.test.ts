@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { flipOneByte } from '../../src/cli/verify.ts';
 import type { DeviceFile } from '../../src/client/index.ts';
+import { AUDIT_EVENT } from '../fhir/r4.ts';
 import { PASSWORD, startTown, type Town } from '../node/consortium.ts';
 import { COMMAND, type Finished, isBuilt, run } from './process.ts';
 
@@ -329,6 +330,31 @@ describe.skipIf(!isBuilt)('hippocrypt (needs the build in dist/)', () => {
       expect(report.failures.map((one) => one.index)).toContain(flipped.index);
       const told = await as('nobody', 'ledger', 'verify', copy);
       expect([told.code, told.stdout.includes(`entry ${flipped.index}`)]).toEqual([1, true]);
+    });
+
+    it('exports AuditEvents of the standard, one a line, with BALP profiles and no text of a record', async () => {
+      const path = join(dir, 'audit.ndjson');
+      await writeFile(join(dir, 'audited.json'), CONDITION);
+      await json('import', 'record', 'put', join(dir, 'audited.json'), '--policy', 'mercy/role:nurse');
+      await json('admin', 'ledger', 'export', '--format', 'fhir', '--out', path);
+      const text = await readFile(path, 'utf8');
+      const events = text
+        .trimEnd()
+        .split('\n')
+        .map((line) => AUDIT_EVENT.parse(JSON.parse(line)));
+      const put = await json<{ entries: { entryId: string }[] }>(
+        'admin',
+        ...['ledger', 'show', '--kind', 'RecordPut', '--limit', '500'],
+      );
+      const named = new Set(events.map((event) => event.extension?.[0].valueIdentifier?.value));
+      expect(put.entries.length).toBeGreaterThan(0);
+      for (const { entryId } of put.entries) expect(named).toContain(entryId);
+      for (const event of events.filter(({ outcome }) => outcome === '0'))
+        expect(event.meta?.profile?.[0]).toMatch(
+          /^https:\/\/profiles\.ihe\.net\/ITI\/BALP\/StructureDefinition\//,
+        );
+      expect(text).not.toContain('heart failure');
+      expect((await as('admin', 'ledger', 'export', '--format', 'pdf', '--out', path)).code).toBe(2);
     });
 
     it('refuses another genesis, a file that is no export, and a truncated one', async () => {

@@ -55,7 +55,9 @@ export interface LedgerSummary {
 const TOGETHER_MS_MAX = 180_000;
 /** A write that tells that a member commits again is tried for so long. */
 const AGAIN_MS_MAX = 180_000;
-const SETTLING = 1_500;
+/** The fault comes when so many writes of the round were acknowledged, or no more is to be expected. */
+const UNDER_WAY = 24;
+const UNDER_WAY_MS_MAX = 30_000;
 
 /** Runs the rounds; a violation ends nothing, so that one run tells all it finds. */
 export async function ledgerRounds(options: LedgerRoundsOptions): Promise<LedgerSummary> {
@@ -128,7 +130,9 @@ class Run {
       violation: (what) => violations.push(what),
     };
     load.begin(consortium.members);
-    await delay(SETTLING + random.below(1_500));
+    const underWay = performance.now() + UNDER_WAY_MS_MAX;
+    while (load.acknowledged.length < UNDER_WAY && performance.now() < underWay) await delay(50);
+    await delay(random.below(1_500));
     try {
       await LEDGER_FAULTS[kind](scene, cpus().length);
     } catch (error) {

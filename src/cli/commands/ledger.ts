@@ -1,11 +1,11 @@
 /** The ledger: checkpoint, entries, offline verification, export, receipts. */
 import { createWriteStream } from 'node:fs';
-import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { fromBase64url, toHex } from '../../codec/bytes.ts';
 import { CodedError } from '../../codec/errors.ts';
 import { decodeReceipt, type LedgerReport, receiptToJson, verifyReceipt } from '../../ledger/verify/index.ts';
@@ -38,7 +38,7 @@ interface VerifyOptions extends CommonOptions {
 
 interface ExportOptions extends CommonOptions {
   readonly out: string;
-  readonly fhir?: boolean;
+  readonly format: 'ndjson' | 'fhir';
 }
 
 export function ledgerCommands(program: Command): void {
@@ -122,17 +122,25 @@ export function ledgerCommands(program: Command): void {
   runs<ExportOptions>(
     ledger
       .command('export')
-      .description('write the whole ledger to a file (ndjson), or as FHIR AuditEvents')
+      .description(
+        'write the whole ledger to a file for offline verification, or what it says of people as FHIR',
+      )
       .requiredOption('--out <file>')
-      .option('--fhir', 'BALP AuditEvents, one a line'),
+      .addOption(
+        new Option(
+          '--format <format>',
+          'ndjson: blocks and entries; fhir: R4 AuditEvents after BALP, one a line',
+        )
+          .choices(['ndjson', 'fhir'])
+          .default('ndjson'),
+      ),
     async (output, options) => {
       const client = await connectProfile();
-      if (options.fhir === true) await exportAuditEvents(client.gateway, options.out);
-      else
-        await pipeline(
-          Readable.from(client.gateway.stream('GET', '/v1/ledger/export')),
-          createWriteStream(options.out),
-        );
+      const source =
+        options.format === 'fhir'
+          ? auditEvents(client.gateway)
+          : client.gateway.stream('GET', '/v1/ledger/export');
+      await pipeline(Readable.from(source), createWriteStream(options.out));
       const { size } = await stat(options.out);
       output.result({ file: options.out, bytes: size }, () => `${options.out}: ${size} bytes`);
     },
@@ -164,11 +172,10 @@ export function ledgerCommands(program: Command): void {
   );
 }
 
-async function exportAuditEvents(
+/** AuditEvents that the session may see, a line each, newest first. */
+async function* auditEvents(
   gateway: Awaited<ReturnType<typeof connectProfile>>['gateway'],
-  out: string,
-): Promise<void> {
-  const lines: string[] = [];
+): AsyncIterable<string> {
   let cursor: string | undefined;
   do {
     const query = new URLSearchParams({ limit: '500', ...(cursor === undefined ? {} : { cursor }) });
@@ -176,12 +183,11 @@ async function exportAuditEvents(
       entry: { resource: unknown }[];
       link?: { relation: string; url: string }[];
     }>('GET', `/fhir/R4/AuditEvent?${query}`);
-    lines.push(...page.entry.map((one) => JSON.stringify(one.resource)));
+    for (const { resource } of page.entry) yield `${JSON.stringify(resource)}\n`;
     const next = page.link?.find((one) => one.relation === 'next')?.url;
     cursor =
       next === undefined ? undefined : (new URLSearchParams(next.split('?')[1]).get('cursor') ?? undefined);
   } while (cursor !== undefined);
-  await writeFile(out, lines.map((line) => `${line}\n`).join(''));
 }
 
 /** The export behind `source` as a file: itself, or downloaded to a temporary one. */

@@ -5,7 +5,7 @@
 import { toHex, u64be } from '../../codec/bytes.ts';
 import { decodeCbor, encodeCbor } from '../../codec/cbor.ts';
 import { CodedError } from '../../codec/errors.ts';
-import { decodeLeaf } from '../entries/leaf.ts';
+import { decodeLeaf, type Leaf } from '../entries/leaf.ts';
 import { encodeRequest, type ParsedRequest } from '../entries/transaction.ts';
 import type { KvOp, KvReader } from '../ports.ts';
 import type { DecidedBlock } from './application.ts';
@@ -73,7 +73,7 @@ export function encodedBlock(store: KvReader, height: number): Uint8Array | unde
   return storedBlock(store, height)?.encoded;
 }
 
-/** The block with its requests and entries. Throws `ledger.damaged` when a part is missing. */
+/** The block with its requests and entries. Throws `ledger.damaged` when a part is missing or cannot be read. */
 export function readBlock(store: KvReader, height: number): CommittedBlock | undefined {
   const stored = storedBlock(store, height);
   const qc = store.get(QC_TABLE, u64be(height));
@@ -86,11 +86,21 @@ export function readBlock(store: KvReader, height: number): CommittedBlock | und
       throw new CodedError('ledger.damaged', `entry ${index} is missing; restore the node`);
     }
     leaves.push(bytes);
-    const { tx, item } = decodeLeaf(bytes);
+    const { tx, item } = readLeaf(bytes, index);
     if (item > 0) continue;
     const at = 64 * batch.length;
     batch.push(encodeRequest({ tx, sig: stored.sigs.slice(at, at + 64) }));
   }
   const { header, hash, time, firstIndex } = stored;
   return { height, header, headerHash: toHex(hash), time, qc, batch, firstIndex, leaves };
+}
+
+function readLeaf(bytes: Uint8Array, index: number): Leaf {
+  try {
+    return decodeLeaf(bytes);
+  } catch (cause) {
+    throw new CodedError('ledger.damaged', `the stored entry ${index} is damaged; restore the node`, {
+      cause,
+    });
+  }
 }

@@ -3,6 +3,7 @@
  * memory, and the links by which a verifier follows the changes of validators.
  */
 import { equalBytes } from '../../codec/bytes.ts';
+import { CodedError } from '../../codec/errors.ts';
 import type { ValidatorSet } from '../checkpoint/validators.ts';
 import type { EpochLink } from './anchor.ts';
 import type { ConsensusVerifier } from './consensus.ts';
@@ -30,27 +31,43 @@ export interface ExportSource {
   checkpoint(height: number): string | undefined;
 }
 
-/** Lines without newlines. Ends early at a block that the source no longer has: the file is then a shorter ledger. */
+/**
+ * Lines without newlines. Ends early at a block that the source no longer has: the file is then a shorter ledger. A block
+ * that the source cannot read any more becomes a line that no verifier takes for a block, so that it is named and the rest is
+ * still verified.
+ */
 export function* exportLines(source: ExportSource, consensus: ConsensusVerifier): Generator<string> {
   yield encodeGenesisLine(source.chainId, source.genesisLeaf);
   for (let height = 1; height <= source.height; height++) {
-    const block = source.block(height);
-    if (block === undefined) return;
-    const header = consensus.readHeader(block.header);
-    const changes = !equalBytes(header.validatorsHash, header.nextValidatorsHash);
-    const nextValidators = changes ? source.validators(header.epoch + 1) : undefined;
-    const checkpoint = source.checkpoint(height);
-    const { qc, batch, leaves } = block;
-    yield encodeBlockLine({
-      header: block.header,
-      qc,
-      batch,
-      leaves,
-      leafHashes: leaves.map(leafHash),
-      ...(checkpoint === undefined ? {} : { checkpoint }),
-      ...(nextValidators === undefined ? {} : { nextValidators }),
-    });
+    let line: string | undefined;
+    try {
+      line = blockLine(source, height, consensus);
+    } catch (error) {
+      if (!(error instanceof CodedError)) throw error;
+      line = JSON.stringify({ height, damaged: error.code });
+    }
+    if (line === undefined) return;
+    yield line;
   }
+}
+
+function blockLine(source: ExportSource, height: number, consensus: ConsensusVerifier): string | undefined {
+  const block = source.block(height);
+  if (block === undefined) return undefined;
+  const header = consensus.readHeader(block.header);
+  const changes = !equalBytes(header.validatorsHash, header.nextValidatorsHash);
+  const nextValidators = changes ? source.validators(header.epoch + 1) : undefined;
+  const checkpoint = source.checkpoint(height);
+  const { qc, batch, leaves } = block;
+  return encodeBlockLine({
+    header: block.header,
+    qc,
+    batch,
+    leaves,
+    leafHashes: leaves.map(leafHash),
+    ...(checkpoint === undefined ? {} : { checkpoint }),
+    ...(nextValidators === undefined ? {} : { nextValidators }),
+  });
 }
 
 /**

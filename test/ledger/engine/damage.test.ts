@@ -4,6 +4,7 @@ import { u64be } from '../../../src/codec/bytes.ts';
 import { hasCode } from '../../../src/codec/errors.ts';
 import { ENTRY_TABLE } from '../../../src/ledger/engine/tables.ts';
 import { MemoryStore } from '../../../src/ledger/index.ts';
+import { decodeLine, exportLines, PBFT_LITE } from '../../../src/ledger/verify/index.ts';
 import { everyKind } from './every-kind.ts';
 
 it('a flipped bit anywhere in a stored entry is told by every read of it', async () => {
@@ -25,4 +26,30 @@ it('a flipped bit anywhere in a stored entry is told by every read of it', async
   }
   await store.write([{ table: ENTRY_TABLE, key: u64be(index), value: bytes }]);
   expect(engine.entry(entry.id)).toEqual(entry);
+});
+
+it('an export has a line for every block, also for one that cannot be read any more, which no verifier takes for a block', async () => {
+  const store = new MemoryStore();
+  const { engine } = await everyKind(store);
+  const source = {
+    chainId: engine.chainId,
+    height: engine.head.height,
+    genesisLeaf: engine.entryAt(0)?.bytes ?? new Uint8Array(),
+    block: (height: number) => engine.block(height),
+    validators: () => undefined,
+    checkpoint: () => undefined,
+  };
+  const good = [...exportLines(source, PBFT_LITE)];
+  const index = Math.floor(engine.head.size / 2);
+  const height = engine.entryAt(index)?.leaf.height ?? 0;
+  const bytes = store.get(ENTRY_TABLE, u64be(index));
+  if (bytes === undefined) throw new Error('the log has no such entry');
+  // The first byte of the leaf's dag-cbor says how many fields it has.
+  const damaged = new Uint8Array(bytes);
+  damaged[0] ^= 1;
+  await store.write([{ table: ENTRY_TABLE, key: u64be(index), value: damaged }]);
+  const lines = [...exportLines(source, PBFT_LITE)];
+  expect(lines.map((line, i) => line === good[i])).toEqual(good.map((_, i) => i !== height));
+  expect(lines[height]).toBe(JSON.stringify({ height, damaged: 'ledger.damaged' }));
+  expect(decodeLine(lines[height]).kind).toBe('damaged');
 });
