@@ -1,7 +1,7 @@
 /** FieldKeyPut and Search: who may have keywords evaluated, and how many (search-security section 3). */
 import { describe, expect, it } from 'vitest';
 import { toHex } from '../../../src/codec/bytes.ts';
-import { fieldRecordId, STATE, stillInForce } from '../../../src/ledger/index.ts';
+import { couldSearch, fieldRecordId, STATE, stillInForce } from '../../../src/ledger/index.ts';
 import {
   bytesOf,
   DAY_MS,
@@ -145,6 +145,26 @@ describe('Search', () => {
     await ledger.block([], turn + DAY_MS);
     expect(await reason(ledger, search(0, 1))).toBe('epoch_stale');
     expect(await reason(ledger, search(1, 1))).toBe('ok');
+  });
+
+  it('a revocation says whose epochs are over: of who satisfies the policy still, or had keywords evaluated', async () => {
+    const ledger = await world();
+    await ledger.enrol('bob', 'birch', ['role:doctor']);
+    await ledger.enrol('eve', 'alder', ['role:doctor']);
+    const could = (name: string, fieldName = 'Condition.code') =>
+      couldSearch(
+        ledger.engine.state,
+        { subject: subjectHex(name), custodian: 'alder', field: fieldName },
+        ledger.time,
+      );
+    expect(await reason(ledger, search(), 'eve')).toBe('ok');
+    await ledger.put(ALDER, 'AttributeEnd', { subject: subjectOf('eve'), attribute: 'alder/role:doctor' });
+    for (const name of ['ada', 'eve'])
+      await ledger.put(ALDER, 'SubjectRevoke', { subject: subjectOf(name), reason: 'left' });
+    expect(['ada', 'eve', 'bob'].map((name) => could(name))).toEqual([true, true, false]);
+    expect(could('ada', 'other')).toBe(false);
+    await ledger.put(ALDER, 'FieldKeyPut', field(1));
+    expect(['ada', 'eve'].map((name) => could(name))).toEqual([true, false]);
   });
 
   it('an evaluation is released while the grant holds, whatever the budget has become', async () => {
