@@ -1,7 +1,7 @@
 /**
  * How the cost of encrypted search grows with the index: the corpus of bench/search.ts at 10,000, 100,000 and a million
  * records, built, stored and asked, SQLite FTS5 beside it. Not among the suites that run by default: the largest takes
- * minutes and 3 GiB.
+ * minutes.
  */
 import { makeCorpus, makeQueries } from './search-corpus.ts';
 import { BenchClient, type BenchIndex, buildIndex, timed } from './search-index.ts';

@@ -2,7 +2,7 @@
 
 /** One measurement; further keys as the operation needs them. */
 export interface Row {
-  readonly suite: 'search' | 'search-growth';
+  readonly suite: 'search' | 'search-growth' | 'search-browser';
   readonly op: string;
   readonly n: number;
   readonly p50_ms: number;

@@ -95,6 +95,20 @@ export const SUITES: readonly Suite[] = [
     ],
   },
   {
+    name: 'search-browser',
+    title: 'Encrypted search in a browser',
+    about:
+      'A million records of 20 keywords searched by a page in headless Chromium, for each fetch policy: memory and time.',
+    onlyByName: true,
+    parts: [
+      {
+        module: 'search-browser',
+        run: 'runSearchBrowserBench',
+        options: ({ quick, log }) => ({ quick, log }),
+      },
+    ],
+  },
+  {
     name: 'ledger',
     title: 'Ledger',
     about:

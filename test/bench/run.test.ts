@@ -95,7 +95,7 @@ describe('the command line', () => {
 
   it('names the suites that there are when it is asked for another', () => {
     expect(() => parseBenchArguments(['abs'])).toThrow(
-      /no suite "abs": expected abe, constant-time, search, search-growth, ledger, storage, main or all/,
+      /no suite "abs": expected abe, constant-time, search, search-growth, search-browser, ledger, storage, main or all/,
     );
     expect(() => parseBenchArguments(['--quik'])).toThrow(TypeError);
   });
