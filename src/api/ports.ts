@@ -242,6 +242,8 @@ export interface Services {
         purpose: string;
         custodians?: readonly MemberId[];
         limit: number;
+        /** `count`: rounded and, when small, suppressed; nothing else of the hits. */
+        answer?: 'hits' | 'count';
       },
     ): Promise<unknown>;
   };

@@ -30,6 +30,7 @@ import {
   SegmentReader,
   type SegmentSource,
   sealMemo,
+  suppressedCount,
 } from '../search/index.ts';
 import type { Agent } from './agent.ts';
 import type { Copies } from './copies.ts';
@@ -55,7 +56,7 @@ export interface SearchServiceOptions {
   readonly segments: (custodian: MemberId) => Promise<SegmentFolder>;
   readonly agent: Agent;
   readonly pool: WorkPool;
-  readonly parameters: () => Parameters;
+  readonly parameters: (shareEpoch?: number) => Parameters;
   readonly commit: (
     subject: Session['subject'],
     type: string,
@@ -162,7 +163,13 @@ export class SearchService {
   async query(
     by: Session,
     query: string,
-    options: { unit: 'patient' | 'record'; purpose: string; custodians?: readonly MemberId[]; limit: number },
+    options: {
+      unit: 'patient' | 'record';
+      purpose: string;
+      custodians?: readonly MemberId[];
+      limit: number;
+      answer?: 'hits' | 'count';
+    },
   ): Promise<Record<string, unknown>> {
     const { ledger, random } = this.#options;
     const custodians = options.custodians ?? ledger.members();
@@ -177,17 +184,23 @@ export class SearchService {
     const found = await search.query({ query, unit: options.unit, custodians, top: options.limit });
     const named = (custodian: string, indexNo: number): string | undefined =>
       ledger.book.rows(memberId(custodian))[indexNo]?.record;
+    const { unit, lag, missing, evaluated } = found;
+    if (options.answer === 'count') {
+      const hits = found.records.reduce((sum, { numbers }) => sum + numbers.length, 0);
+      const count = suppressedCount(unit === 'patient' ? found.patients.length : hits);
+      return { unit, custody: 'gateway', count, lag, missing, evaluated, committed };
+    }
     return {
-      unit: found.unit,
+      unit,
       custody: 'gateway',
       patients: found.patients,
       records: found.records.flatMap(({ custodian, numbers }) =>
         Array.from(numbers, (indexNo) => ({ custodian, indexNo, record: named(custodian, indexNo) })),
       ),
       ranked: found.ranked.map((hit) => ({ ...hit, record: named(hit.custodian, hit.indexNo) })),
-      lag: found.lag,
-      missing: found.missing,
-      evaluated: found.evaluated,
+      lag,
+      missing,
+      evaluated,
       committed,
     };
   }
@@ -327,7 +340,10 @@ export class SearchService {
             gate: state.gate,
           };
           const item = { ring, header, expected, payload: null, commitment: null };
-          return { value: (await pool.run({ task: 'open', parameters: parameters(), item })).dataKey };
+          return {
+            value: (await pool.run({ task: 'open', parameters: parameters(granted.ring.shareEpoch), item }))
+              .dataKey,
+          };
         }),
       );
     } catch (error) {

@@ -160,6 +160,34 @@ describe('answers', () => {
     expect(answer.patients).toHaveLength(3);
   });
 
+  it('as counts are rounded, suppressed when small, and carry no pseudonym', async () => {
+    const analyst = await town.people.enrol({
+      name: 'counting',
+      member: 'university',
+      kind: 'person',
+      attributes: MEMBERS.map((member) => `${member}/role:researcher`),
+      custody: 'gateway',
+    });
+    const count = async (query: string, unit: 'patient' | 'record'): Promise<unknown> => {
+      const body = { query, unit, answer: 'count' };
+      const answer = await analyst.gateway.json<object>('POST', '/v1/search/query', { body });
+      expect(Object.keys(answer)).not.toContain('patients');
+      expect(JSON.stringify(answer)).not.toContain(sample.records[0].record);
+      return (answer as { count: unknown }).count;
+    };
+    const exact = plainPatients(parseQuery('condition:E11.9'), REGISTRY, plain).length;
+    expect(await count('condition:E11.9', 'patient')).toBe(exact < 10 ? null : 5 * Math.round(exact / 5));
+    const records = MEMBERS.flatMap((custodian) =>
+      plainRecords(
+        parseQuery('type:Observation'),
+        REGISTRY,
+        plain.filter((one) => one.custodian === custodian),
+      ),
+    ).length;
+    expect(records).toBeGreaterThan(10);
+    expect(await count('type:Observation', 'record')).toBe(5 * Math.round(records / 5));
+  });
+
   it('are refused to who may not search the field, and the verdict stands on the ledger', async () => {
     const clerk = await town.client('clerk');
     const report = await clerk.search.query('condition:E11.9').then(

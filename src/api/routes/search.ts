@@ -326,16 +326,21 @@ export function searchRoutes(scope: FastifyInstance, services: Services): void {
           purpose: Purpose.default('research'),
           custodians: z.array(MemberIdText).max(64).optional(),
           limit: z.number().int().min(1).max(1000).default(100),
+          answer: z
+            .enum(['hits', 'count'])
+            .default('hits')
+            .describe('`count`: how many, to the nearest 5, and null below 10; no pseudonym, no record'),
         }),
         response: { 200: z.record(z.string(), z.unknown()), ...problems },
       },
     },
     async (request) => {
-      const { query, unit, purpose, custodians, limit } = request.body;
+      const { query, unit, purpose, custodians, limit, answer } = request.body;
       const found = await services.search.query(sessionOf(request), query, {
         unit,
         purpose,
         limit,
+        answer,
         ...(custodians === undefined ? {} : { custodians: custodians.map(memberId) }),
       });
       return toJson(found) as Record<string, unknown>;
