@@ -76,6 +76,29 @@ describe('normal case', () => {
     await expect(cluster.submit(1, twin)).rejects.toMatchObject({ code: 'consensus.nonce_used' });
   });
 
+  test.each([true, false])(
+    'requests of a burst are shown to all before they are proposed; delivered: %s',
+    async (isDelivered) => {
+      cluster = new Cluster(4);
+      await cluster.start();
+      const c = cluster;
+      const shown = new Map<string, number>();
+      c.network.setFilter((from, _to, bytes) => {
+        // Type 14 is PREVIEW.
+        if (bytes[0] !== 14) return true;
+        shown.set(from, (shown.get(from) ?? 0) + 1);
+        return isDelivered;
+      });
+      await c.submit(0);
+      // A request that finds no block under way is proposed at once.
+      expect(shown.size).toBe(0);
+      await Promise.all(Array.from({ length: 200 }, (_, i) => c.submit(i % 4)));
+      expect(shown.size).toBeGreaterThan(0);
+      await c.until(() => c.members.every((m) => m.application.executed.length === 201));
+      agree(c, [0, 1, 2, 3]);
+    },
+  );
+
   test('every member sends its cosignature at once after applying', async () => {
     cluster = new Cluster(4);
     await cluster.start();

@@ -20,12 +20,14 @@ import {
   encodeRequest,
   type KvStore,
   LedgerEngine,
+  LogTree,
   MachineReplay,
   MemoryStore,
   STATE,
   signTransaction,
   type TransactionDraft,
   VerifiedSignatures,
+  WriteBehind,
 } from '../../../src/ledger/index.ts';
 import {
   anchorOfGenesis,
@@ -70,7 +72,7 @@ class Consortium {
   readonly members: Member[] = [];
   #nonces = 0;
 
-  private constructor() {
+  constructor() {
     this.genesis = signGenesis({ ...genesisDocument(), time: Date.now() - 1000 });
   }
 
@@ -238,6 +240,38 @@ describe('four members', () => {
       const proven = await engine.getWithProof('members', AbortSignal.timeout(20_000));
       expect(proven.value).not.toBeNull();
       expect(engine.head.size).toBe(2);
+    }
+  });
+
+  it('members whose disks have nothing of what they acknowledged get it back from their logs', async () => {
+    const disks = MEMBER_IDS.map(() => new MemoryStore());
+    const wals = MEMBER_IDS.map(() => new MemoryWal());
+    consortium = new Consortium();
+    // The stores never come to write: each crash loses all blocks and the genesis with them.
+    const never = 1_000_000_000;
+    for (const [i, disk] of disks.entries()) await consortium.open(i, new WriteBehind(disk, never), wals[i]);
+    for (const { node } of consortium.members) await node.start();
+    for (let i = 0; i < 8; i++) {
+      await consortium.members[i % 4].node.submit(consortium.request(ALDER, 'Stored', { cids: [CID] }));
+    }
+    await consortium.level();
+    const { size, logRoot } = consortium.members[0].engine.head;
+    for (const { node } of consortium.members) await node.stop();
+    for (const [i, disk] of disks.entries()) {
+      expect([...disk.range('entry', {})]).toEqual([]);
+      await consortium.open(i, new WriteBehind(disk, 1), new MemoryWal(wals[i].survivors()));
+    }
+    for (const { node } of consortium.members) await node.start();
+    await consortium.members[2].node.submit(consortium.request(ALDER, 'Stored', { cids: [CID] }));
+    await consortium.level();
+    for (const [i, { engine }] of consortium.members.entries()) {
+      expect(engine.head.size).toBe(size + 1);
+      expect(engine.consistencyProof(size, size + 1).length).toBeGreaterThan(0);
+      await engine.close();
+      // What was given back is on the disk now, under the same root.
+      const again = await LedgerEngine.open({ store: disks[i], onListenerError: () => undefined });
+      expect(again.head.size).toBe(size + 1);
+      expect(LogTree.open(disks[i]).rootAt(size)).toEqual(logRoot);
     }
   });
 
