@@ -62,3 +62,12 @@ describe('docs/format/storage.md', () => {
     for (const code of Object.keys(STORAGE_ERRORS)) expect(thrown).toContain(code);
   });
 });
+
+test('docs/storage.md lists exactly the claims that both payload stores are held to', () => {
+  const table = readFileSync(new URL('../../docs/storage.md', import.meta.url), 'utf8');
+  const listed = [...table.matchAll(/^\| (.+?) \| holds \| holds \|$/gm)].map(([, claim]) => claim);
+  const contract = readFileSync(new URL('payload-contract.ts', import.meta.url), 'utf8');
+  const claims = [...contract.matchAll(/^ {4}test\('([^']+)'/gm)].map(([, claim]) => claim);
+  expect(claims.length).toBeGreaterThan(10);
+  expect(listed).toEqual(claims);
+});

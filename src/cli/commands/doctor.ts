@@ -12,6 +12,7 @@ import {
   fileSystemProbe,
   openEmbeddedStore,
   openEnvironment,
+  openErasable,
   openHeaderStore,
   openKeystore,
   SPACE_RESERVE_BYTES,
@@ -106,6 +107,7 @@ async function judgeStores(config: NodeConfig): Promise<Finding[]> {
     ledger: async () => openEnvironment(join(dir, 'ledger'), { tables: [] }),
     node: async () => openEnvironment(join(dir, 'node'), { tables: [] }),
     headers: () => openHeaderStore(join(dir, 'headers'), { random }),
+    staging: () => openErasable(join(dir, 'staging'), { random }),
     ...(config.payloads?.kind === 'kubo'
       ? {}
       : { blocks: async () => openEmbeddedStore(join(dir, 'blocks')) }),
