@@ -5,12 +5,19 @@
  */
 import { headerHash } from '../abe/index.ts';
 import type { MemberLink } from '../authority/link.ts';
-import { equalBytes } from '../codec/bytes.ts';
+import { equalBytes, fromUtf8, utf8 } from '../codec/bytes.ts';
 import { encodeCbor } from '../codec/cbor.ts';
 import { CodedError, hasCode } from '../codec/errors.ts';
 import { type MemberId, memberId, type RecordId } from '../codec/ids.ts';
 import { type RecordState, STATE } from '../ledger/index.ts';
-import type { HeaderStore, PayloadStore } from '../storage/index.ts';
+import {
+  type BlockPeer,
+  CHUNK_BYTES,
+  fetchFromPeers,
+  type HeaderStore,
+  handleIpfsRequest,
+  type PayloadStore,
+} from '../storage/index.ts';
 import {
   decodeCopies,
   decodeCopiesRequest,
@@ -24,6 +31,8 @@ import { sourcesOf } from './holders.ts';
 import type { NodeLedger } from './ledger.ts';
 
 const HEADER_TIMEOUT_MS = 5_000;
+const RAW_QUERY = '?format=raw';
+const BLOCK_PATH_MAX = 256;
 /** Faults of this node's own stores, which no other source can mend. */
 const OWN_FAULTS = ['storage.full', 'storage.failed', 'storage.closed', 'storage.locked'];
 
@@ -64,6 +73,12 @@ export class Copies {
       const bytes = start >= size ? new Uint8Array() : await read(payloads, cid, start, end);
       return encodeCbor({ size, bytes });
     });
+    link.serve('headers', 'block', async (_from, body) => {
+      const { path, query } = blockPath(fromUtf8(body));
+      const { status, body: block } = await handleIpfsRequest(payloads, { path, query, headers: {} });
+      if (status === 200 && block instanceof Uint8Array) return block;
+      throw new CodedError('storage.not_found', 'this node does not hold that block');
+    });
     link.serve('headers', 'copies', (_from, body) => this.#answerCopies(decodeCopiesRequest(body)));
   }
 
@@ -103,11 +118,47 @@ export class Copies {
     const { cid, bytes } = record;
     if (cid === null) return;
     await payloads.discardDamaged(cid);
+    if (await this.#mendBlocks(record, cid, avoid)) return;
     await this.#first(record, avoid, async (from) => {
       const stored = await payloads.put(pieces(link, from, cid, bytes));
       if (stored.cid !== cid)
         throw new CodedError('storage.hash_mismatch', `${from} sent a payload with another CID`);
     });
+  }
+
+  /** Where most of an object is whole, fetches the few blocks that are not; false when that did not make it whole. */
+  async #mendBlocks(record: RecordState, cid: string, avoid: ReadonlySet<MemberId>): Promise<boolean> {
+    const { payloads, ledger, copies, member } = this.#options;
+    if (record.bytes === null || record.bytes <= CHUNK_BYTES) return false;
+    if ((await payloads.getBlock(cid)) === undefined) return false;
+    const peers = sourcesOf(record, ledger.members(), copies, member)
+      .filter((from) => !avoid.has(from))
+      .map((from) => this.#blockPeer(from));
+    try {
+      await fetchFromPeers(payloads, peers, cid, record.bytes);
+      return true;
+    } catch (error) {
+      if (isOwnFault(error)) throw error;
+      return false;
+    }
+  }
+
+  /** A member's trustless gateway over the member link: single blocks, which is what mending asks for. */
+  #blockPeer(from: MemberId): BlockPeer {
+    return {
+      name: from,
+      get: async (path) => {
+        if (!path.endsWith(RAW_QUERY)) return { status: 501, body: bodyOf(new Uint8Array()) };
+        const block = await this.#options.link.request(
+          from,
+          'headers',
+          'block',
+          utf8(path),
+          PAYLOAD_TIMEOUT_MS,
+        );
+        return { status: 200, body: bodyOf(block) };
+      },
+    };
   }
 
   /** The same for the header. */
@@ -291,6 +342,18 @@ export class Copies {
     if (record === undefined || (!record.erased && record.version === 0)) return;
     for (const hash of ledger.voidHeaders(id)) if (headers.has(hash)) await headers.delete(hash);
   }
+}
+
+/** The path of a request for one block: `/ipfs/<cid>?format=raw`. */
+function blockPath(text: string): { path: string; query: URLSearchParams } {
+  const cid = text.slice(0, -RAW_QUERY.length);
+  if (text.length <= BLOCK_PATH_MAX && text.endsWith(RAW_QUERY))
+    return { path: cid, query: new URLSearchParams(RAW_QUERY) };
+  throw new CodedError('link.malformed', 'expected the path of one raw block');
+}
+
+async function* bodyOf(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield bytes;
 }
 
 function isDamage(error: unknown): boolean {

@@ -2,6 +2,7 @@
  * Records on their way in and out of a gateway. In: payload and header durable, keywords staged, then RecordPut. Out:
  * header and payload from here or from the custodian. Custodial callers get the client's steps done for them.
  */
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { encodeKeyRing, headerHash, inspectHeader, parsePolicy, printPolicy } from '../abe/index.ts';
 import type { CommittedEntry, PlainUpload, SealedUpload, Session } from '../api/ports.ts';
 import { concat, equalBytes, fromHex, fromUtf8, toHex, u32be, utf8 } from '../codec/bytes.ts';
@@ -21,6 +22,8 @@ import type { Uploads } from './uploads.ts';
 import type { WorkPool } from './work/pool.ts';
 import type { Parameters } from './work/tasks.ts';
 
+/** Records whose state is read between two turns of the event loop. */
+const LIVE_ROWS = 100;
 /** Records sealed by one task of a worker thread. */
 const SEAL_BATCH = 16;
 /** Largest payload that a gateway opens for a subject in its custody: the answer is one JSON text. */
@@ -353,17 +356,20 @@ export class Records {
   }
 
   /** CIDs that a live record, a staged one, an upload or a segment names. */
-  #liveCids(): Set<string> {
+  async *#liveCids(): AsyncGenerator<string> {
     const { staging, uploads, segments, ledger } = this.#options;
-    const staged = staging.all().flatMap(({ cid }) => cid ?? []);
-    const live = new Set([...staged, ...uploads.cids(), ...segments()]);
+    for (const { cid } of staging.all()) if (cid !== null) yield cid;
+    yield* uploads.cids();
+    yield* segments();
+    let looked = 0;
     for (const member of ledger.members()) {
-      for (const row of ledger.book.rows(member)) {
+      for (const row of [...ledger.book.rows(member)]) {
+        // The node has votes to answer in between.
+        if (++looked % LIVE_ROWS === 0) await nextTurn();
         const state = row === undefined ? undefined : ledger.state(STATE.record(row.record));
-        if (state !== undefined && state.cid !== null && !state.erased) live.add(state.cid);
+        if (state !== undefined && state.cid !== null && !state.erased) yield state.cid;
       }
     }
-    return live;
   }
 
   /**

@@ -26,7 +26,7 @@ export interface BlockBackend {
   /** Makes room for good copies of the damaged blocks of the object `root`, where storing them again would pass them over. */
   discard(root: CID, damaged: readonly CID[]): Promise<void>;
   /** See `PayloadStore.remove`. Answers how many blocks went. */
-  remove(objects: readonly CID[], live: Iterable<string>): Promise<number>;
+  remove(objects: readonly CID[], live: AsyncIterable<string> | Iterable<string>): Promise<number>;
   /** See `PayloadStore.collect`. */
   collect(
     live: AsyncIterable<string> | Iterable<string>,

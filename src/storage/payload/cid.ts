@@ -16,6 +16,8 @@ export const RAW_CODEC = 0x55;
 /** Multicodec of dag-pb nodes. */
 export const DAG_PB_CODEC = 0x70;
 const SHA2_256 = 0x12;
+/** How the base32 text of a raw sha2-256 CID of version 1 begins, and no other. */
+export const RAW_CID_PREFIX = 'bafkrei';
 /** Longer text is not looked at; a base32 CID has 59 characters. */
 export const CID_TEXT_MAX = 128;
 /** The block exchange's limit, Kubo's too. Leaves of the profile have at most 1 MiB. */
@@ -46,7 +48,12 @@ function badCid(got: string, cause?: unknown) {
 
 /** CIDv1 of `bytes` as one raw block: what the profile gives to an object of at most 1 MiB. */
 export function rawCid(bytes: Uint8Array): CID {
-  return CID.createV1(RAW_CODEC, createDigest(SHA2_256, sha256(bytes)));
+  return rawCidOf(sha256(bytes));
+}
+
+/** The same from the digest of the bytes. */
+export function rawCidOf(digest: Uint8Array): CID {
+  return CID.createV1(RAW_CODEC, createDigest(SHA2_256, digest));
 }
 
 /** The 32-byte digest, under which the block is stored. */

@@ -9,7 +9,7 @@ import { fromHex, readU32be, u32be, u64be, utf8 } from '../../codec/bytes.ts';
 import { hasCode } from '../../codec/errors.ts';
 import type { KvOp } from '../lmdb/kv.ts';
 import type { Blocks } from './blocks.ts';
-import { blockKey, type CID, isKeyText, keyText, parseCid } from './cid.ts';
+import { blockKey, type CID, isKeyText, keyText, parseCid, RAW_CID_PREFIX, rawCidOf } from './cid.ts';
 import { walkDag } from './dag.ts';
 
 /** Rows a transaction, so that a sweep does not hold the write lock for long. */
@@ -34,14 +34,17 @@ export async function collectBlocks(
 export async function removeObjects(
   blocks: Blocks,
   objects: readonly CID[],
-  live: Iterable<string>,
+  live: AsyncIterable<string> | Iterable<string>,
 ): Promise<number> {
   const doomed = new Map<string, Uint8Array>();
   for (const object of objects)
     for await (const cid of walkDag(object, (inner) => readOrNothing(blocks, inner)))
       doomed.set(keyText(blockKey(cid)), blockKey(cid));
-  for (const text of live) {
+  const texts = new Set([...doomed.values()].map((key) => rawCidOf(key).toString()));
+  for await (const text of live) {
     if (doomed.size === 0) return 0;
+    // Nearly every object is one raw block, and need not be parsed to see that it is another.
+    if (text.startsWith(RAW_CID_PREFIX) && !texts.has(text)) continue;
     for await (const cid of walkDag(parseCid(text), (inner) => readOrNothing(blocks, inner)))
       doomed.delete(keyText(blockKey(cid)));
   }

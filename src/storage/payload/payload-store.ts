@@ -57,7 +57,7 @@ export interface PayloadStore {
    * another's object into one of its own must not take them away by having that one removed. Objects that are not here are
    * passed over. Answers how many blocks went.
    */
-  remove(cids: readonly string[], live: Iterable<string>): Promise<number>;
+  remove(cids: readonly string[], live: AsyncIterable<string> | Iterable<string>): Promise<number>;
   /**
    * Removes what no CID of `live` reaches, in two phases: a block is marked when it is first seen unreachable
    * and removed by the first run at least `graceMs` later that still finds it so; storing it again clears the

@@ -125,7 +125,7 @@ class UnixfsStore implements PayloadStore {
     }
   }
 
-  remove(cids: readonly string[], live: Iterable<string>): Promise<number> {
+  remove(cids: readonly string[], live: AsyncIterable<string> | Iterable<string>): Promise<number> {
     return this.#alone(() => this.#backend.remove(cids.map(parseCid), live));
   }
 

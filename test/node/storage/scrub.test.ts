@@ -3,6 +3,7 @@ import { readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from '
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { toHex } from '../../../src/codec/bytes.ts';
+import { CodedError } from '../../../src/codec/errors.ts';
 import { memberId } from '../../../src/codec/ids.ts';
 import { STATE } from '../../../src/ledger/index.ts';
 import type { MemberNode } from '../../../src/node/member.ts';
@@ -172,6 +173,25 @@ describe('damage', () => {
     expect(answer.statusCode).toBe(200);
     expect(toHex(answer.rawPayload.subarray(0, 64))).toBe(toHex(sealed.subarray(0, 64)));
     expect(Buffer.compare(answer.rawPayload, sealed)).toBe(0);
+  });
+
+  it('of one block of a large payload costs that block, asked for as a trustless gateway is', async () => {
+    const [long] = await put(`${LONG_TEXT};`);
+    const sealed = await collectBytes(mercy.payloads.get(long.cid));
+    for (const member of OTHERS) {
+      const { link } = town.node(member).options;
+      // No whole payload is to be had.
+      for (const op of ['payload', 'copies'])
+        link.serve('headers', op, () =>
+          Promise.reject(new CodedError('storage.not_found', 'only blocks here')),
+        );
+    }
+    const { bytes } = mercy.ledger.state(STATE.record(long.record)) ?? { bytes: 0 };
+    expect(bytes).toBe(sealed.length);
+    for (const path of blockFiles(mercy)) flip(path);
+    await mercy.scrub.round();
+    expect(mercy.scrub.status()).toMatchObject({ damaged: 0, named: [] });
+    expect(Buffer.compare(await collectBytes(mercy.payloads.get(long.cid)), sealed)).toBe(0);
   });
 
   it('is in the metrics', async () => {
