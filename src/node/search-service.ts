@@ -34,7 +34,8 @@ import {
 } from '../search/index.ts';
 import type { Agent } from './agent.ts';
 import type { Copies } from './copies.ts';
-import { decodeEvaluation, encodeEvaluateRequest, type IndexService } from './index-service.ts';
+import { decodeEvaluation, encodeEvaluateRequest } from './index-messages.ts';
+import type { IndexService } from './index-service.ts';
 import type { NodeLedger } from './ledger.ts';
 import type { Replicas } from './replicas.ts';
 import type { SegmentFolder } from './segment-files.ts';
