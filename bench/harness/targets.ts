@@ -138,7 +138,7 @@ function abeTargets(rows: readonly Row[]): Check[] {
   return checks;
 }
 
-/** Times FTS5's, by candidates; a build rate, bytes a posting, proof bytes a segment. */
+/** Times FTS5's, by candidates; a query by patient, a build rate, bytes a posting, proof bytes a segment. */
 const SEARCH_RATIOS: readonly (readonly [candidates: number, limit: number])[] = [
   [1000, 3],
   [10_000, 2],
@@ -160,6 +160,9 @@ function searchTargets(rows: readonly Row[]): Check[] {
     const what = `2 to 4 terms, ${formatNumber(candidates)} candidates, against SQLite FTS5`;
     checks.push(...check('search', what, worst, '<=', limit, 'times the time'));
   }
+  const units = search.map((row) => row.ratio_to_record).filter((one) => typeof one === 'number');
+  const unit = units.length === 0 ? undefined : Math.max(...units);
+  checks.push(...check('search', 'by patient against by record', unit, '<=', 2, 'times the time'));
   const build = search.find((row) => row.op === 'build');
   if (build !== undefined) {
     const rate = Number(build.postings_per_s);
