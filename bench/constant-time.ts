@@ -5,7 +5,8 @@
  */
 
 import { type LeakTestResult, T_ALARM } from './constant-time/leak-test.ts';
-import { type Claim, type SecretOperation, secretOperations } from './constant-time/operations.ts';
+import type { Claim, SecretOperation } from './constant-time/operation.ts';
+import { secretOperations } from './constant-time/operations.ts';
 import { round } from './harness/row.ts';
 
 /** One operation. `n` is the number of samples of both classes together. */

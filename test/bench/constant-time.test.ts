@@ -1,6 +1,7 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { welch } from '../../bench/constant-time/leak-test.ts';
-import { operation, secretOperations } from '../../bench/constant-time/operations.ts';
+import { operation } from '../../bench/constant-time/operation.ts';
+import { secretOperations } from '../../bench/constant-time/operations.ts';
 import { runConstantTimeBench } from '../../bench/constant-time.ts';
 import { type G1, type Group, openGroup } from '../../src/abe/index.ts';
 import { bytesToBigint, reduceWide, scalarToBytes } from '../../src/abe/internal.ts';
