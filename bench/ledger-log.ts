@@ -36,6 +36,7 @@ import {
   verifyReceipt,
 } from '../src/ledger/verify/index.ts';
 import { openEnvironment } from '../src/storage/index.ts';
+import { withTarget } from './harness/targets.ts';
 
 /** One measurement; further keys as the operation needs them. */
 export interface Row {
@@ -44,7 +45,7 @@ export interface Row {
   readonly n: number;
   readonly p50_ms: number;
   readonly p95_ms: number;
-  readonly [key: string]: string | number;
+  readonly [key: string]: string | number | boolean;
 }
 
 export interface LedgerLogBenchOptions {
@@ -121,9 +122,12 @@ function proofs(tree: LogTree): Row[] {
   if (![...checked, ...olderChecked].every(({ result }) => result))
     throw new Error('a proof does not verify');
   return [
-    row('prove inclusion', size, of(made), { bytes: mean(made.map(({ result }) => 32 * result.length)) }),
+    withTarget(
+      row('prove inclusion', size, of(made), { bytes: mean(made.map(({ result }) => 32 * result.length)) }),
+      'p50_ms < 1',
+    ),
     row('prove inclusion, newest block', size, of(newest)),
-    row('verify inclusion', size, of(checked)),
+    withTarget(row('verify inclusion', size, of(checked)), 'p50_ms < 0.2'),
     row('prove consistency', size, of(older), { bytes: mean(older.map(({ result }) => 32 * result.length)) }),
     row('verify consistency', size, of(olderChecked)),
   ];
@@ -157,7 +161,7 @@ function receipts(tree: LogTree): Row[] {
   return [
     row('cosign a checkpoint', after.size, of(cosigned)),
     row('verify a checkpoint, 3 cosignatures', after.size, of(notes), { bytes: utf8(checkpoint).length }),
-    row('verify a receipt', after.size, of(verified), { bytes: bytes.length }),
+    withTarget(row('verify a receipt', after.size, of(verified), { bytes: bytes.length }), 'bytes <= 2048'),
   ];
 }
 
