@@ -64,15 +64,17 @@ export class ShareHolder {
   }
 
   /**
-   * Does what there is to do in the ledger's state of now; call it after each block and once in a while. Answers whether
-   * something is still to come. Not to be called twice at a time.
+   * Does what there is to do in the ledger's state of now; call it after each block and once in a while. Answers what is
+   * still to come: the end of a ceremony that is open, the time of old shares that are kept, or nothing. Not to be called
+   * twice at a time.
    */
-  async advance(): Promise<boolean> {
+  async advance(): Promise<'open' | 'kept' | 'settled'> {
     const ceremony = this.#options.ledger.ceremony();
     if (ceremony !== undefined) await this.#takePart(ceremony);
     await this.#load();
     const kept = await this.#erase();
-    return kept || (ceremony !== undefined && !isEnded(ceremony));
+    if (ceremony !== undefined && !isEnded(ceremony)) return 'open';
+    return kept ? 'kept' : 'settled';
   }
 
   async #takePart(ceremony: CeremonyState): Promise<void> {

@@ -50,6 +50,7 @@ export class Context {
   #members: Promise<MembersAnswer> | undefined;
   #group: Promise<Group> | undefined;
   #keys: Promise<AuthorityKeys> | undefined;
+  readonly #keysSeen = new Map<number, AuthorityKeys>();
   #refreshes = 0;
 
   constructor(options: ContextOptions) {
@@ -104,9 +105,20 @@ export class Context {
       this.gateway.json<{ keys: string | null }>('GET', '/v1/authorities'),
     ]).then(([group, { keys }]) => {
       if (keys === null) throw new CodedError('authority.no_share', 'the consortium has no public key yet');
-      return decodeAuthorityKeys(group, fromBase64url(keys));
+      const decoded = decodeAuthorityKeys(group, fromBase64url(keys));
+      this.#keysSeen.set(decoded.shareEpoch, decoded);
+      return decoded;
     });
     return this.#keys;
+  }
+
+  /**
+   * The keys that a ring of `shareEpoch` is checked against: what was released in an epoch opens under its keys also when
+   * the shares were renewed in between.
+   */
+  async keysOfEpoch(shareEpoch: number): Promise<AuthorityKeys> {
+    const current = await this.authorityKeys();
+    return this.#keysSeen.get(shareEpoch) ?? current;
   }
 
   /** Forgets what the ledger may have changed: authority keys, and the registry of labels (`Proven`). */

@@ -291,7 +291,7 @@ export class Records {
     const context = this.#context;
     const [group, keys, registry] = await Promise.all([
       context.group(),
-      context.authorityKeys(),
+      context.keysOfEpoch(ring.shareEpoch),
       this.#proven.registry(),
     ]);
     return openDataKey({

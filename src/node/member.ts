@@ -286,7 +286,7 @@ export class MemberNode {
       authorityKeys: () => this.authorityKeys(),
       commit,
     });
-    const parameters = (): Parameters => this.parameters();
+    const parameters = (shareEpoch?: number): Parameters => this.parameters(shareEpoch);
     const gate = this.#gate;
     this.uploads = new Uploads({
       store,
@@ -601,10 +601,11 @@ export class MemberNode {
     return this.ledger.shareEpoch() === null ? null : this.#authorityKeys().bytes;
   }
 
-  parameters(): Parameters {
+  /** What seals and opens: the authorities' keys of the share epoch in force unless another is named, and the registry. */
+  parameters(shareEpoch?: number): Parameters {
     const registry = this.ledger.registry();
     if (this.#registry?.of !== registry) this.#registry = { of: registry, bytes: encodeRegistry(registry) };
-    return { keys: this.#authorityKeys().bytes, registry: this.#registry.bytes };
+    return { keys: this.#authorityKeys(shareEpoch).bytes, registry: this.#registry.bytes };
   }
 
   segments(custodian: MemberId): Promise<SegmentFolder> {
@@ -636,8 +637,7 @@ export class MemberNode {
     for (const environment of this.#environments) await environment.close();
   }
 
-  #authorityKeys(): { epoch: number; keys: AuthorityKeys; bytes: Uint8Array } {
-    const epoch = this.ledger.shareEpoch();
+  #authorityKeys(epoch = this.ledger.shareEpoch()): { keys: AuthorityKeys; bytes: Uint8Array } {
     const share = epoch === null ? undefined : this.ledger.state(STATE.share(epoch));
     if (epoch === null || share === undefined) {
       throw new CodedError('authority.no_share', 'the authorities have not made their key yet');

@@ -43,7 +43,8 @@ export interface RecordsOptions {
   readonly copies: Copies;
   readonly pool: WorkPool;
   readonly agent: Agent;
-  readonly parameters: () => Parameters;
+  /** Of the share epoch in force, or of the one that a ring is of. */
+  readonly parameters: (shareEpoch?: number) => Parameters;
   readonly random: (length: number) => Uint8Array;
   /** 32 bytes: record ids under an Idempotency-Key are derived from it. */
   readonly idempotencySecret: Uint8Array;
@@ -426,7 +427,7 @@ export class Records {
     const granted = await agent.access(subject, [{ id, version: record.version }], purpose);
     const opened = await pool.run({
       task: 'open',
-      parameters: parameters(),
+      parameters: parameters(granted.ring.shareEpoch),
       item: {
         ring: encodeKeyRing(granted.ring),
         header,

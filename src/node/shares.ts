@@ -18,8 +18,10 @@ import {
   STATE,
 } from '../ledger/index.ts';
 
-/** How often a holder that waits for a time looks again. */
+/** How often a holder looks again while a ceremony is open. */
 const POLL_MS = 250;
+/** How often it looks whether old shares that it keeps may go. */
+const KEPT_POLL_MS = 5_000;
 /** Epochs whose keys are kept: that in force, and the one before while a ceremony needs it. */
 const KEYS_KEPT = 2;
 
@@ -48,7 +50,8 @@ export class Shares {
   readonly #holder: ShareHolder;
   readonly #blamed: Blamed[] = [];
   #seen = '';
-  #isPending = true;
+  /** When to look again although the ledger says nothing new, on the monotonic clock. */
+  #nextMs = 0;
   #turn: Promise<void> = Promise.resolve();
   #isQueued = false;
   #isStopped = false;
@@ -113,15 +116,18 @@ export class Shares {
         ? ''
         : `${ceremony.attempt}/${ceremony.phase}/${toHex(ceremony.transcript)}/${ceremony.held.length}`;
     const seen = `${this.#reads.shareEpoch()}/${state}`;
-    if (this.#isStopped || this.#isQueued || (!this.#isPending && seen === this.#seen)) return;
+    const isDue = performance.now() >= this.#nextMs;
+    if (this.#isStopped || this.#isQueued || (!isDue && seen === this.#seen)) return;
     this.#isQueued = true;
     this.#turn = this.#turn.then(async () => {
       this.#isQueued = false;
       this.#seen = seen;
       try {
-        this.#isPending = await this.#holder.advance();
+        const next = await this.#holder.advance();
+        const waitMs = { open: POLL_MS, kept: KEPT_POLL_MS, settled: Number.POSITIVE_INFINITY }[next];
+        this.#nextMs = performance.now() + waitMs;
       } catch (error) {
-        this.#isPending = true;
+        this.#nextMs = performance.now() + POLL_MS;
         // Another member was faster, or the block's clock is behind this one: looked at again in a moment.
         const isRace = error instanceof CodedError && error.code.startsWith('share.');
         if (!isRace && !this.#isStopped) this.#options.onError('share.failed', error);
