@@ -81,6 +81,13 @@ function isZero(bytes: Uint8Array, from: number): boolean {
   return true;
 }
 
+/** Where the zeros begin with which `bytes` end. */
+function writtenEnd(bytes: Uint8Array): number {
+  let end = bytes.length;
+  while (end > 0 && bytes[end - 1] === 0) end--;
+  return end;
+}
+
 /** Records of one segment, where the next one goes, and whether what follows is only a torn last record. */
 function scan(
   bytes: Uint8Array,
@@ -92,7 +99,10 @@ function scan(
     const found = readAt(bytes, segment, offset);
     if (found === 'end') return { bodies, end: offset, clean: true, torn: false };
     if (found === 'bad') {
-      for (let later = offset + ALIGN; later + FRAME_BYTES <= bytes.length; later += ALIGN) {
+      // No record begins in the zeros that end a segment, nor with a length of zero.
+      const end = writtenEnd(bytes);
+      for (let later = offset + ALIGN; later < end; later += ALIGN) {
+        if (asBuffer(bytes).readUInt32BE(later) === 0) continue;
         const other = readAt(bytes, segment, later);
         if (typeof other === 'object') return { bodies, end: offset, clean: false, torn: false };
       }
