@@ -39,7 +39,7 @@ async function open(node: MemberNode): Promise<void> {
   } catch (error) {
     // Another member has begun it, or too few members are up to order anything yet: looked at again.
     const family = error instanceof CodedError ? error.code.split('.', 1)[0] : '';
-    if (!['share', 'consensus', 'tx'].includes(family)) throw error;
+    if (node.consensus.status().halted || !['share', 'consensus', 'tx'].includes(family)) throw error;
   }
 }
 
