@@ -28,7 +28,7 @@ export function checkCommands(program: Command): void {
       )
       .option('--seeds <n>', 'how many', wholeNumber(1, SEEDS_MAX), 100)
       .option('--seed <n>', 'the first', wholeNumber(1, SEEDS_MAX), 1)
-      .option('--members <n>', 'validators; by seed when left out', wholeNumber(4, 10)),
+      .option('--members <n>', 'validators; by seed when left out', wholeNumber(4, 13)),
     async (output, { seeds, seed, members }) => {
       const progress = output.progress('simulating', seeds, 'seeds');
       const result = runSimulation({

@@ -18,7 +18,7 @@ export interface NetworkFaults {
   duplicate: number;
   /** Longest delay, milliseconds. */
   delayMs: number;
-  /** Probability that a member hears a kind of message of a view; 1 for no cuts. */
+  /** Probability that a member hears the stage at which a view is cut; 1 for no cuts. */
   hears: number;
 }
 
@@ -28,11 +28,13 @@ export class Network {
   readonly #schedule: Schedule;
   readonly #nodes: readonly SimNode[];
   readonly #overhear: (node: SimNode, from: PeerId, message: Message) => void;
-  readonly #cut = new Set<string>();
-  readonly #slow = new Map<string, number>();
-  /** Connections by name; what was sent on an earlier one is lost. */
-  readonly #connection = new Map<string, number>();
+  readonly #byPeer = new Map<PeerId, SimNode[]>();
+  readonly #cut = new Set<number>();
+  readonly #slow = new Map<number, number>();
+  /** Connections by link; what was sent on an earlier one is lost. */
+  readonly #connection = new Map<number, number>();
   readonly #heard = new Map<string, boolean>();
+  readonly #stages = new Map<string, number>();
   #healed = false;
   /** With whom each twin talks. */
   readonly audiences = new Map<SimNode, Set<PeerId>>();
@@ -49,22 +51,26 @@ export class Network {
     this.#nodes = nodes;
     this.faults = faults;
     this.#overhear = overhear;
+    for (const node of nodes) {
+      const same = this.#byPeer.get(node.peer);
+      if (same === undefined) this.#byPeer.set(node.peer, [node]);
+      else same.push(node);
+    }
   }
 
   /** Those whom `from` reaches when it sends to `to`. */
   peersOf(from: SimNode, to: PeerId | 'all'): PeerId[] {
-    const peers = to === 'all' ? [...new Set(this.#nodes.map((node) => node.peer))] : [to];
+    const peers = to === 'all' ? [...this.#byPeer.keys()] : [to];
     const audience = this.audiences.get(from);
     return peers.filter((peer) => peer !== from.peer && (audience === undefined || audience.has(peer)));
   }
 
   deliver(from: SimNode, to: PeerId, message: Message): void {
     const { drop, duplicate, delayMs } = this.faults;
-    for (const node of this.#nodes) {
-      if (node.peer !== to) continue;
+    for (const node of this.#byPeer.get(to) ?? []) {
       const audience = this.audiences.get(node);
       if (audience !== undefined && !audience.has(from.peer)) continue;
-      const link = linkName(from, node);
+      const link = linkOf(from, node);
       if (this.#cut.has(link) || this.#random.chance(drop)) continue;
       if (this.faults.hears < 1 && !this.#hears(node, message)) continue;
       const copies = this.#random.chance(duplicate) ? 2 : 1;
@@ -80,39 +86,53 @@ export class Network {
     }
   }
 
+  /**
+   * A cut view goes well up to a stage that is drawn for it; of that stage each member hears all or nothing, and of
+   * what comes after it nobody hears anything. So some lock and some do not, or some decide and some do not.
+   */
   #hears(node: SimNode, message: Message): boolean {
     if (!node.honest) return true;
     switch (message.type) {
       case 'pre-prepare':
       case 'new-view':
+        return this.#hearsStage(node, message, 0);
       case 'prepare':
+        return this.#hearsStage(node, message, 1);
       case 'commit':
+        return this.#hearsStage(node, message, 2);
       case 'view-change': {
-        if (message.view >= CUT_VIEWS) return true;
-        const kind = message.type === 'new-view' ? 'pre-prepare' : message.type;
-        return this.#draw(`${node.index} ${kind} ${message.height} ${message.view}`);
+        const { view, height, sender } = message;
+        return view >= CUT_VIEWS || this.#draw(`${node.index} ${height} ${view} from ${sender}`, 0.75);
       }
       case 'blocks':
         return message.blocks.every(
-          ({ qc }) => qc.view >= CUT_VIEWS || this.#draw(`${node.index} ${qc.height}`),
+          ({ qc }) => qc.view >= CUT_VIEWS || this.#draw(`${node.index} ${qc.height}`, this.faults.hears),
         );
       default:
         return true;
     }
   }
 
-  #draw(name: string): boolean {
+  #hearsStage(node: SimNode, { height, view }: { height: number; view: number }, stage: number): boolean {
+    if (view >= CUT_VIEWS) return true;
+    const name = `${height} ${view}`;
+    let cutAt = this.#stages.get(name);
+    if (cutAt === undefined) {
+      cutAt = this.#random.pick([0, 1, 1, 1, 2, 2, 3]);
+      this.#stages.set(name, cutAt);
+    }
+    return (
+      stage < cutAt || (stage === cutAt && this.#draw(`${node.index} ${name} ${stage}`, this.faults.hears))
+    );
+  }
+
+  #draw(name: string, probability: number): boolean {
     let hears = this.#heard.get(name);
     if (hears === undefined) {
-      hears = this.#random.chance(this.faults.hears);
+      hears = this.#random.chance(probability);
       this.#heard.set(name, hears);
     }
     return hears;
-  }
-
-  /** What was drawn is drawn again, so that nothing is cut for ever. */
-  shuffleCuts(): void {
-    this.#heard.clear();
   }
 
   /** Each twin talks to a part of the others, the two parts together to all. */
@@ -131,7 +151,7 @@ export class Network {
     const side = this.#nodes.map(() => this.#random.chance(0.4));
     for (const a of this.#nodes) {
       for (const b of this.#nodes) {
-        if (side[a.index] !== side[b.index] && (!oneWay || side[a.index])) this.#cut.add(linkName(a, b));
+        if (side[a.index] !== side[b.index] && (!oneWay || side[a.index])) this.#cut.add(linkOf(a, b));
       }
     }
   }
@@ -159,7 +179,7 @@ export class Network {
     const a = this.#random.pick(this.#nodes);
     const b = this.#random.pick(this.#nodes);
     if (a.peer === b.peer) return;
-    for (const link of [linkName(a, b), linkName(b, a)]) {
+    for (const link of [linkOf(a, b), linkOf(b, a)]) {
       this.#connection.set(link, (this.#connection.get(link) ?? 0) + 1);
     }
     a.feed({ t: 'connected', peer: b.peer });
@@ -170,7 +190,7 @@ export class Network {
   resetAll(): void {
     for (const a of this.#nodes) {
       for (const b of this.#nodes) {
-        const link = linkName(a, b);
+        const link = linkOf(a, b);
         this.#connection.set(link, (this.#connection.get(link) ?? 0) + 1);
       }
     }
@@ -183,11 +203,12 @@ export class Network {
     Object.assign(this.faults, { drop: 0, duplicate: 0, delayMs: 5, hears: 1 });
   }
 
-  #randomLink(): string {
-    return linkName(this.#random.pick(this.#nodes), this.#random.pick(this.#nodes));
+  #randomLink(): number {
+    return linkOf(this.#random.pick(this.#nodes), this.#random.pick(this.#nodes));
   }
 }
 
-function linkName(from: SimNode, to: SimNode): string {
-  return `${from.index}>${to.index}`;
+/** Names the direction from one member to another. */
+function linkOf(from: SimNode, to: SimNode): number {
+  return from.index * 256 + to.index;
 }
