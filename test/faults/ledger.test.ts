@@ -18,4 +18,5 @@ it.skipIf(!isBuilt)(
     expect(summary.acknowledged).toBeGreaterThan(20);
     expect(summary.verified).toHaveLength(4);
   },
+  300_000,
 );

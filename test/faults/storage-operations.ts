@@ -223,7 +223,7 @@ async function restoreProblem(
 
 /** `hippocrypt backup` of the stopped member: the command is killed, then run again. */
 const backingUp: Operation = {
-  name: 'backup, stopped',
+  name: 'backup stopped',
   async prepare({ victim }) {
     await victim.stop();
   },
@@ -264,7 +264,7 @@ const backingUp: Operation = {
 
 /** The backup that a running node makes by itself when the newest is too old: here, at its start. */
 const backingUpLive: Operation = {
-  name: 'backup, live',
+  name: 'backup live',
   async prepare({ victim, dir }) {
     await victim.stop();
     rmSync(join(dir, 'live'), { recursive: true, force: true });
