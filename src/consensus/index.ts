@@ -25,7 +25,8 @@ export type { Effect, Evidence, Input, Recovered, ReplicaOptions, WalRecord } fr
 export { ConsensusError, type ConsensusErrorCode } from './errors.ts';
 export { type BatchLimits, DEFAULT_BATCH, DEFAULT_TIMING, type Timing } from './limits.ts';
 export { type ValidatorKey, validatorKey, verifyEd25519 } from './node/keys.ts';
-export { type NodeEvent, type NodeOptions, type NodeStatus, PbftNode } from './node/pbft-node.ts';
+export type { NodeEvent, NodeOptions, NodeStatus } from './node/options.ts';
+export { PbftNode } from './node/pbft-node.ts';
 export type { Submitted } from './node/submissions.ts';
 export { VerificationCache, Verifier } from './node/verifier.ts';
 export { faultBound, quorumSize } from './quorum.ts';

@@ -7,111 +7,34 @@
  * (redo.ts); a block that the WAL does not hold whole is waited for before the next vote leaves. So a vote for a height
  * always means that everything below it can be had again from this disk.
  */
-import type { Application, BlockStore } from '../application.ts';
-import { decodeChain, type Genesis, genesisChain } from '../chain.ts';
+import { decodeChain, genesisChain } from '../chain.ts';
 import { VOTE_FROM_UNKNOWN } from '../core/boot.ts';
 import { Replica } from '../core/replica.ts';
-import type { DropReason, Effect, Input, PooledRequest, WalRecord } from '../core/types.ts';
+import type { Effect, Input, PooledRequest, WalRecord } from '../core/types.ts';
 import { ConsensusError } from '../errors.ts';
 import {
-  type BatchLimits,
   DEFAULT_BATCH,
   DEFAULT_TIMING,
   REFUSED_PER_SECOND_MAX,
   REQUEST_BYTES_MAX,
-  SYNC_BYTES_MAX,
   type Timing,
 } from '../limits.ts';
-import type { Transport } from '../transport/port.ts';
 import type { PeerId } from '../validators.ts';
-import type { Wal } from '../wal/wal.ts';
 import { copyOf, toHex } from '../wire/bytes.ts';
-import { decodeBlock, decodeMessage, encodeMessage } from '../wire/codec.ts';
+import { decodeMessage, encodeMessage } from '../wire/codec.ts';
 import { encodeEvidence } from '../wire/evidence.ts';
 import { type Block, HELLO_NONCE_BYTES, type Message } from '../wire/messages.ts';
 import { Executor, requestName } from './executor.ts';
-import type { ValidatorKey } from './keys.ts';
+import { dropError, type NodeEvent, type NodeOptions, type NodeStatus } from './options.ts';
 import { redo } from './redo.ts';
 import { Router } from './router.ts';
+import { Serving } from './serving.ts';
 import { coreSigner } from './signer.ts';
 import { Submissions, type Submitted } from './submissions.ts';
-import { type VerificationCache, Verifier } from './verifier.ts';
-
-/** Things worth a log line or a metric. */
-export type NodeEvent =
-  | { readonly type: 'decided'; readonly height: number; readonly view: number; readonly requests: number }
-  | { readonly type: 'view'; readonly height: number; readonly view: number }
-  | { readonly type: 'evidence'; readonly evidence: Uint8Array }
-  | { readonly type: 'malformed'; readonly from: PeerId; readonly code: string }
-  /** The own clock is off by this much; beyond five seconds this node does not lead. Set the clock. */
-  | { readonly type: 'clock'; readonly offsetMs: number }
-  | { readonly type: 'halted'; readonly reason: string };
-
-export interface NodeOptions {
-  readonly key: ValidatorKey;
-  readonly genesis: Genesis;
-  readonly application: Application;
-  readonly blocks: BlockStore;
-  readonly wal: Wal;
-  readonly transport: Transport;
-  /** `n` random bytes. */
-  readonly random: (n: number) => Uint8Array;
-  /** Monotone milliseconds for timers. */
-  readonly now: () => number;
-  /** Wall-clock milliseconds for block times. */
-  readonly clock: () => number;
-  readonly timing?: Partial<Timing>;
-  readonly batch?: BatchLimits;
-  /** True after a restore from backup: the node observes until its old votes cannot matter. */
-  readonly restored?: boolean;
-  /** A cache shared by members of one process; see `VerificationCache`. */
-  readonly verificationCache?: VerificationCache;
-  readonly onEvent?: (event: NodeEvent) => void;
-}
-
-export interface NodeStatus {
-  /** Last applied height. */
-  readonly height: number;
-  /** Block time of `height`, milliseconds. */
-  readonly time: number;
-  readonly headHash: string;
-  readonly epoch: number;
-  readonly view: number;
-  readonly changingView: boolean;
-  /** Own index in the validator set, -1 for an observer. */
-  readonly index: number;
-  readonly leader: number;
-  readonly voting: boolean;
-  readonly halted: boolean;
-  readonly pooled: number;
-}
+import { Verifier } from './verifier.ts';
 
 /** The core hears of the time this often at most while inputs come; its own times are a hundred times as long. */
 const TICK_MS = 1;
-
-function dropError(reason: DropReason): ConsensusError {
-  switch (reason) {
-    case 'expired':
-      return new ConsensusError(
-        'consensus.request_expired',
-        'the request expired before it was ordered; sign it anew',
-      );
-    case 'nonce-used':
-      return new ConsensusError(
-        'consensus.nonce_used',
-        'another request of this client under this nonce waits or was executed; take a new nonce',
-      );
-    case 'full':
-      return new ConsensusError(
-        'consensus.pool_full',
-        'too many requests wait here; try again later or elsewhere',
-      );
-    case 'offending':
-      return new ConsensusError('consensus.request_refused', 'the request cannot be executed');
-    default:
-      return reason satisfies never;
-  }
-}
 
 export class PbftNode {
   readonly #options: NodeOptions;
@@ -120,7 +43,6 @@ export class PbftNode {
   readonly #executor: Executor;
   readonly #submissions = new Submissions();
   readonly #inputs: Input[] = [];
-  readonly #serving = new Set<PeerId>();
   /** Header hashes of the open height's proposals that are in the WAL. */
   readonly #logged = new Set<string>();
   readonly #refused = new Map<string, { second: number; count: number }>();
@@ -180,11 +102,17 @@ export class PbftNode {
       batch: this.#options.batch ?? DEFAULT_BATCH,
       stillValid: (info, time) => application.stillValid(info, time),
     });
+    const serving = new Serving(this.#options.blocks, {
+      height: () => this.#replica?.chain.height ?? 0,
+      send: (to, blocks) => {
+        if (!this.#stopped) this.#send(to, { type: 'blocks', blocks });
+      },
+    });
     this.#router = new Router(this.#replica, this.#verifier, {
       feed: (input) => this.#feed(input),
       send: (to, message) => this.#send(to, message),
       now: this.#options.now,
-      serve: (to, from, count) => this.#serve(to, from, count),
+      serve: (to, from, count) => serving.serve(to, from, count),
       onRequest: (from, request) => this.#onRequest(from, request),
       onPreview: (from, request) => this.#onRequest(from, request, false),
       onCosignature: (from, height, bytes) => application.onCosignature(from, height, bytes),
@@ -505,32 +433,6 @@ export class PbftNode {
       return;
     }
     this.#router?.receive(from, message);
-  }
-
-  /** Answers with decided blocks; one answer at a time per peer, so that catching up cannot starve votes. */
-  #serve(to: PeerId, from: number, count: number): void {
-    if (this.#serving.has(to)) return;
-    this.#serving.add(to);
-    this.#readBlocks(from, count)
-      .then((blocks) => {
-        if (!this.#stopped) this.#send(to, { type: 'blocks', blocks });
-      })
-      .catch(() => undefined)
-      .finally(() => this.#serving.delete(to));
-  }
-
-  async #readBlocks(from: number, count: number): Promise<Block[]> {
-    const blocks: Block[] = [];
-    let bytes = 0;
-    const last = Math.min(from + count - 1, this.#replica?.chain.height ?? 0);
-    for (let height = from; height <= last; height++) {
-      const encoded = await this.#options.blocks.get(height);
-      if (encoded === undefined) break;
-      bytes += encoded.length;
-      if (blocks.length > 0 && bytes > SYNC_BYTES_MAX) break;
-      blocks.push(decodeBlock(encoded));
-    }
-    return blocks;
   }
 
   /** A peer that sends what is refused is not listened to for the rest of the second: refusing costs a signature. */
