@@ -118,6 +118,7 @@ describe.skipIf(binary === undefined)('a Kubo daemon that dies (needs HIPPOCRYPT
 
 const place = mkdtempSync(join(tmpdir(), 'hippocrypt-kubo-disk-'));
 const disk = binary === undefined ? undefined : SmallDisk.mount(join(place, 'disk'), 160 * 1024 * 1024);
+if (disk === undefined) rmSync(place, { recursive: true, force: true });
 
 describe.skipIf(disk === undefined)(
   'a Kubo daemon whose disk fills up (needs HIPPOCRYPT_KUBO and the right to mount)',
