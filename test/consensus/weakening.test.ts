@@ -1,7 +1,10 @@
 /** Each guard is left out in turn, and a scripted schedule or the simulator must notice. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { Weakening } from '../../src/consensus/core/weakening.ts';
 import { coreSigner } from '../../src/consensus/node/signer.ts';
+import { GUARDS, type Guard, seedsToFind } from '../../src/consensus/sim/guards.ts';
 import { runSimulation } from '../../src/consensus/sim/run.ts';
 import { ZERO_HASH } from '../../src/consensus/wire/bytes.ts';
 import { batchHash, encodeBatch, makeProposal } from '../../src/consensus/wire/codec.ts';
@@ -114,6 +117,31 @@ describe('the disk', () => {
       stage.run(1000);
       expect(stage.nodes[3].replica?.voting).toBe('rejoinAtOnce' in weaken);
     }
+  });
+});
+
+describe('the simulator', () => {
+  test.each<[Guard, RegExp]>([
+    ['rebuildHeader', /NEW-VIEW that does not hold/],
+    ['prepareAnyView', /locked without a quorum/],
+    ['leaderCountedTwice', /locked without a quorum/],
+    ['prepareQuorumLess', /locked without a quorum/],
+    ['commitQuorumLess', /is not one/],
+    ['viewChangeQuorumLess', /NEW-VIEW that does not hold/],
+    ['viewChangeAnyHeight', /evidence against honest|does not hold/],
+    ['viewsOutliveHeights', /evidence against honest|did not open at view 0|does not hold/],
+    ['forgetLock', /does not stand where its log says/],
+    ['forgetPromise', /does not stand where its log says/],
+    ['decideUnexecuted', /without executing it/],
+    ['skipExecution', /without executing it|roots that its execution/],
+    ['nonceUnchecked', /executed twice/],
+  ])('without the guard %s notices within ten seeds', (guard, breach) => {
+    expect(seedsToFind(guard, 1, 10).text).toMatch(breach);
+  });
+
+  test('has a row for every guard of the search', () => {
+    const search = readFileSync(join(import.meta.dirname, 'exhaustive.test.ts'), 'utf8');
+    for (const [, guard] of search.matchAll(/^ {2}\['(\w+)', \d/gm)) expect(GUARDS).toContain(guard);
   });
 });
 

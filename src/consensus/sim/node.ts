@@ -215,15 +215,16 @@ export class SimNode {
       this.#asleep.push(() => this.#life === life && this.receive(from, message));
       return;
     }
-    if (message.type === 'view-change' && this.#countsAnyHeight(message.height)) {
+    if ((message.type === 'view-change' || message.type === 'prepare') && this.#unfiltered(message)) {
       const verified = this.#world.verifier.message(message, this.replica.chain.validators);
       if (verified !== undefined) this.feed({ t: 'message', from, message: verified });
     } else this.#router?.receive(from, message);
   }
 
-  /** The router drops what is of a decided height; where the guard against it is left out, it must not. */
-  #countsAnyHeight(height: number): boolean {
-    const { viewChangeAnyHeight, viewsOutliveHeights } = this.#world.weaken;
+  /** The router drops what an honest core has no use for; a core without the guard in question would take it. */
+  #unfiltered({ type, height }: { type: 'view-change' | 'prepare'; height: number }): boolean {
+    const { viewChangeAnyHeight, viewsOutliveHeights, voteAfterViewChange } = this.#world.weaken;
+    if (type === 'prepare') return voteAfterViewChange === true && height === this.height + 1;
     return (viewChangeAnyHeight === true || viewsOutliveHeights === true) && height <= this.height;
   }
 
