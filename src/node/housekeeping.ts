@@ -4,7 +4,7 @@
  */
 import type { IndexService } from './index-service.ts';
 import type { NodeLedger } from './ledger.ts';
-import type { NodeLog } from './member.ts';
+import type { NodeLog } from './member-options.ts';
 import type { Records } from './records.ts';
 import type { Replicas } from './replicas.ts';
 

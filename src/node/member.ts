@@ -1,151 +1,59 @@
-/**
- * One member's node, wired from its parts: stores, ledger, consensus, authority, indexer, gateway. This is the
- * composition root; nothing below knows how it is put together. Members of one process share worker threads and
- * caches of verified signatures, never a store, key, share or decision.
- */
-import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { performance } from 'node:perf_hooks';
 import type { FastifyInstance } from 'fastify';
-import { type AuthorityKeys, encodeAuthorityKeys, encodeRegistry, type Group } from '../abe/index.ts';
 import { buildApp } from '../api/app.ts';
 import type { CommittedEntry } from '../api/ports.ts';
-import type { MemberLink } from '../authority/link.ts';
 import { Authority } from '../authority/release.ts';
-import { fromHex, toHex } from '../codec/bytes.ts';
 import { CodedError } from '../codec/errors.ts';
 import { hkdfSha256 } from '../codec/hash.ts';
 import { type HpkeKeyPair, hpkeKeyPair } from '../codec/hpke.ts';
-import { type EntryId, type MemberId, memberId, type SubjectId } from '../codec/ids.ts';
-import { ed25519Signer } from '../codec/signature.ts';
-import {
-  checkEvidence,
-  FileWal,
-  PbftNode,
-  type Transport,
-  type VerificationCache,
-  validatorKey,
-} from '../consensus/index.ts';
-import {
-  type Culprit,
-  decodeGenesis,
-  type EntryType,
-  encodeRequest,
-  hasRight,
-  LedgerEngine,
-  type ShareState,
-  STATE,
-  signTransaction,
-  type TransactionDraft,
-  type VerifiedSignatures,
-  type Witness,
-  WriteBehind,
-} from '../ledger/index.ts';
+import type { EntryId, MemberId, SubjectId } from '../codec/ids.ts';
+import type { PbftNode } from '../consensus/index.ts';
+import { hasRight, type LedgerEngine } from '../ledger/index.ts';
 import {
   type BackupSummary,
   type Environment,
   type HeaderStore,
-  type Keystore,
-  openEnvironment,
-  openHeaderStore,
   type PayloadStore,
   type Repository,
   restoredMark,
 } from '../storage/index.ts';
 import { WriteGate } from '../storage/kubo/write-gate.ts';
-import { Accounts } from './accounts.ts';
+import type { Accounts } from './accounts.ts';
 import { Agent } from './agent.ts';
-import { type BackupPlan, BackupSchedule, backupLive } from './backup.ts';
-import { Companions } from './companions.ts';
+import { BackupSchedule, backupLive } from './backup.ts';
+import type { Companions } from './companions.ts';
 import { Copies } from './copies.ts';
-import { Custody } from './custody.ts';
-import { Disk, LEDGER_RESERVE_BYTES } from './disk.ts';
+import type { Custody } from './custody.ts';
+import type { Disk } from './disk.ts';
 import { Epochs } from './epochs.ts';
 import { Erasure } from './erasure.ts';
 import { eraseFieldKeys, type FieldOwner, heldFieldKeys } from './field-keys.ts';
 import { COPIES_DEFAULT } from './holders.ts';
 import { startHousekeeping } from './housekeeping.ts';
-import { operatorOf, SECRETS, secretOf } from './identity.ts';
+import { SECRETS, secretOf } from './identity.ts';
 import { IndexService } from './index-service.ts';
-import { NodeLedger } from './ledger.ts';
+import type { NodeLedger } from './ledger.ts';
+import { describeError, type MemberOptions } from './member-options.ts';
+import { type MemberParts, openParts } from './opening.ts';
 import { Parts } from './parts.ts';
-import { openPayloads, type PayloadsChoice } from './payloads.ts';
+import { PublicParameters } from './public-parameters.ts';
 import { Records } from './records.ts';
 import { catchUp, clearMarkWhenVoting, serveTip } from './rejoin.ts';
 import { Replicas } from './replicas.ts';
-import { Replication, STORED_TABLE } from './replication.ts';
+import { Replication } from './replication.ts';
 import { Scrub } from './scrub.ts';
-import { SEARCHES_TABLE, StoredJournal } from './search-journal.ts';
+import { StoredJournal } from './search-journal.ts';
 import { SearchService } from './search-service.ts';
 import { SegmentFiles, type SegmentFolder } from './segment-files.ts';
-import { SEGMENTS_TABLE, SegmentObjects, segmentCids } from './segment-objects.ts';
+import { SegmentObjects, segmentCids } from './segment-objects.ts';
 import { servicesOf } from './services.ts';
 import { epochKeys, Shares } from './shares.ts';
-import { Staging } from './staging.ts';
+import { signFor } from './signing.ts';
+import type { Staging } from './staging.ts';
 import { Subjects } from './subjects.ts';
-import { UPLOADS_TABLE, Uploads } from './uploads.ts';
-import { WITNESSED_TABLE, Witnesses } from './witnesses.ts';
-import type { WorkPool } from './work/pool.ts';
+import { Uploads } from './uploads.ts';
+import { Witnesses } from './witnesses.ts';
 import type { Parameters } from './work/tasks.ts';
-
-/** Tables of a node's own environment, beside the ledger's. */
-const NODE_TABLES = [
-  'accounts',
-  'identifiers',
-  'manifests',
-  SEARCHES_TABLE,
-  STORED_TABLE,
-  UPLOADS_TABLE,
-  SEGMENTS_TABLE,
-  WITNESSED_TABLE,
-];
-const LEDGER_TABLES = [
-  'entry',
-  'entry-id',
-  'tx',
-  'entry-ref',
-  'block',
-  'block-qc',
-  'nonce-expiry',
-  'ledger-meta',
-  'state',
-  'state-node',
-  'log',
-];
-/** How long a transaction that the gateway signs may wait to be ordered. */
-const TRANSACTION_TTL_MS = 120_000;
-
-export interface NodeLog {
-  event(name: string, fields: Readonly<Record<string, unknown>>): void;
-}
-
-export interface MemberOptions {
-  /** Who this is, if the genesis does not name its validator key: a hospital that joins later. */
-  readonly member?: MemberId;
-  readonly dir: string;
-  readonly keystore: Keystore;
-  /** Signed genesis. */
-  readonly genesis: Uint8Array;
-  readonly link: MemberLink;
-  readonly transport: (validator: string) => Transport;
-  readonly pool: WorkPool;
-  readonly group: Group;
-  readonly random: (length: number) => Uint8Array;
-  readonly clock: () => number;
-  readonly signatures?: VerifiedSignatures;
-  readonly verificationCache?: VerificationCache;
-  readonly log: NodeLog;
-  readonly ratePerMinute?: number;
-  /** What keeps the payloads; the embedded store by default. */
-  readonly payloads?: PayloadsChoice;
-  /** Members that keep each record, its custodian among them; the same at every member. */
-  readonly copies?: number;
-  readonly backup?: BackupPlan;
-  /** Whether strangers may fetch ciphertext from the trustless gateway; others need a session. */
-  readonly publicIpfs?: boolean;
-  /** Outside witnesses whose cosignatures this node takes. */
-  readonly witnesses?: readonly Witness[];
-}
 
 /** A running node. */
 export class MemberNode {
@@ -170,6 +78,7 @@ export class MemberNode {
   readonly shares: Shares;
   readonly custody: Custody;
   readonly witnesses: Witnesses;
+  readonly parameters: PublicParameters;
   readonly hpke: HpkeKeyPair;
   readonly payloads: PayloadStore;
   readonly headers: HeaderStore;
@@ -184,29 +93,8 @@ export class MemberNode {
   readonly #store: Environment;
   readonly #gate = new WriteGate();
   readonly #stops: (() => void | Promise<void>)[] = [];
-  #keys: { readonly epoch: number; readonly keys: AuthorityKeys; readonly bytes: Uint8Array } | undefined;
-  readonly #keysOf: (share: ShareState) => AuthorityKeys;
-  #registry: { readonly bytes: Uint8Array; readonly of: unknown } | undefined;
 
-  private constructor(parts: {
-    id: MemberId;
-    operator: SubjectId;
-    ledger: NodeLedger;
-    engine: LedgerEngine;
-    consensus: PbftNode;
-    accounts: Accounts;
-    custody: Custody;
-    hpke: HpkeKeyPair;
-    payloads: PayloadStore;
-    headers: HeaderStore;
-    staging: Staging;
-    companions: Companions;
-    disk: Disk;
-    environments: readonly Environment[];
-    store: Environment;
-    local: Uint8Array;
-    options: MemberOptions;
-  }) {
+  private constructor(parts: MemberParts) {
     const { options, id, ledger, custody, store, local } = parts;
     const { link, pool, random } = options;
     this.id = id;
@@ -234,7 +122,8 @@ export class MemberNode {
       work: { issue: (task) => pool.run({ task: 'issue', ...task }) },
       now: options.clock,
     });
-    this.#keysOf = epochKeys(options.group);
+    const keysOf = epochKeys(options.group);
+    this.parameters = new PublicParameters(ledger, options.group, keysOf);
     this.shares = new Shares({
       member: id,
       engine: parts.engine,
@@ -244,12 +133,12 @@ export class MemberNode {
       hpke: parts.hpke,
       random,
       clock: options.clock,
-      keysOf: this.#keysOf,
+      keysOf,
       commit: (type, body) => this.commitAs(this.operator, type, body),
       event: (name, fields) => options.log.event(name, fields),
       onError: (event, error) => this.#logError(event, error),
     });
-    this.parts = new Parts({ link, authority: this.authority, members: () => this.#shareMembers() });
+    this.parts = new Parts({ link, authority: this.authority, members: () => this.parameters.holders() });
     this.subjects = new Subjects({
       member: id,
       ledger,
@@ -283,10 +172,10 @@ export class MemberNode {
       ledger,
       custody,
       parts: this.parts,
-      authorityKeys: () => this.authorityKeys(),
+      authorityKeys: () => this.parameters.authorityKeys(),
       commit,
     });
-    const parameters = (shareEpoch?: number): Parameters => this.parameters(shareEpoch);
+    const parameters = (shareEpoch?: number): Parameters => this.parameters.encoded(shareEpoch);
     const gate = this.#gate;
     this.uploads = new Uploads({
       store,
@@ -376,83 +265,8 @@ export class MemberNode {
 
   /** Opens every store, recovers, and joins the consensus. The gateway listens only after `listen`. */
   static async open(options: MemberOptions): Promise<MemberNode> {
-    const { dir, keystore, genesis, random, log } = options;
-    await mkdir(dir, { recursive: true });
-    const { decoded } = decodeGenesis(genesis);
-    const validatorSeed = await secretOf(keystore, SECRETS.validator);
-    const signer = ed25519Signer(validatorSeed);
-    const named = decoded.members.find((one) => toHex(one.validatorKey) === toHex(signer.publicKey.key));
-    const self = named === undefined ? options.member : memberId(named.id);
-    if (self === undefined)
-      throw new CodedError('member.unknown', 'the genesis names no member with this validator key');
-    const disk = new Disk(dir, (name, fields) => log.event(name, fields));
-    const ledgerEnv = openEnvironment(join(dir, 'ledger'), {
-      tables: LEDGER_TABLES,
-      reserveBytes: LEDGER_RESERVE_BYTES,
-    });
-    const nodeEnv = openEnvironment(join(dir, 'node'), { tables: NODE_TABLES });
-    const payloads = await openPayloads(options.payloads ?? { kind: 'embedded' }, dir);
-    const headers = await openHeaderStore(join(dir, 'headers'), { random });
-    const local = await secretOf(keystore, SECRETS.local);
-    const stagingKey = hkdfSha256(local, new Uint8Array(), 'hippocrypt/staging/1', 32);
-    const staging = await Staging.open(join(dir, 'staging'), stagingKey, { random });
-    const engine: LedgerEngine = await LedgerEngine.open({
-      store: new WriteBehind(disk.patient(ledgerEnv)),
-      genesis,
-      cosign: { member: self, signer },
-      ...(options.signatures === undefined ? {} : { signatures: options.signatures }),
-      culpritOf: (evidence) => culpritOf(evidence, genesisEntryOf(engine)),
-      onListenerError: (error) => log.event('listener.failed', { error: describe(error) }),
-    });
-    const key = validatorKey(validatorSeed);
-    const wal = new FileWal(join(dir, 'wal'));
-    // Its votes may be lost: it observes until they cannot matter, and an operator should look at the disk.
-    if (!wal.contents.whole) log.event('consensus.wal_damaged', { observes: true });
-    const consensus = new PbftNode({
-      key,
-      genesis: {
-        chainId: genesisEntryOf(engine),
-        time: decoded.time,
-        validators: decoded.members.map((one) => one.validatorKey),
-      },
-      application: engine,
-      blocks: engine.blocks,
-      wal,
-      transport: options.transport(toHex(key.publicKey)),
-      random,
-      now: () => performance.now(),
-      clock: options.clock,
-      restored: (await restoredMark(dir)) !== undefined,
-      ...(options.verificationCache === undefined ? {} : { verificationCache: options.verificationCache }),
-      onEvent: (event) => {
-        if (event.type !== 'decided') log.event(`consensus.${event.type}`, eventFields({ ...event }));
-      },
-    });
-    const ledger = await NodeLedger.open(
-      engine,
-      () => consensus,
-      () => disk.requireRoom(),
-    );
-    const node = new MemberNode({
-      id: self,
-      operator: await operatorOf(keystore),
-      ledger,
-      engine,
-      consensus,
-      accounts: new Accounts(nodeEnv, random),
-      custody: new Custody(await secretOf(keystore, SECRETS.custody)),
-      hpke: await hpkeKeyPair(await secretOf(keystore, SECRETS.hpke)),
-      payloads,
-      headers,
-      staging,
-      companions: await Companions.open(dir, self, local),
-      disk,
-      environments: [ledgerEnv, nodeEnv],
-      store: nodeEnv,
-      local,
-      options,
-    });
-    await consensus.start();
+    const node = new MemberNode(await openParts(options));
+    await node.consensus.start();
     return node;
   }
 
@@ -538,7 +352,7 @@ export class MemberNode {
       keystore,
       headers: this.headers,
       pool,
-      parameters: () => this.parameters(),
+      parameters: () => this.parameters.encoded(),
       random,
       commit: (bodies) => this.commitAs(this.operator, 'FieldKeyPut', bodies),
     };
@@ -561,51 +375,15 @@ export class MemberNode {
     return this.app.listen({ port, host });
   }
 
-  /** Request bytes of a transaction signed for a custodial subject; throws `custody.client_signs` for others. */
-  async signAs(subject: SubjectId, type: string, body: unknown): Promise<Uint8Array> {
-    const state = this.ledger.state(STATE.subject(subject));
-    if (state === undefined) throw new CodedError('subject.unknown', 'no subject on the ledger has this id');
-    const { signer } = await this.custody.keys(subject);
-    const keyIx = state.keys.findIndex(
-      (key) =>
-        !key.retired && key.alg === signer.publicKey.alg && toHex(key.key) === toHex(signer.publicKey.key),
-    );
-    if (keyIx < 0 || state.member !== this.id) {
-      throw new CodedError(
-        'custody.client_signs',
-        'this account keeps its own keys: send "tx" and "sig" made by its device',
-      );
-    }
-    const draft = {
-      chainId: this.ledger.chainId,
-      type: type as EntryType,
-      subject: fromHex(subject),
-      keyIx,
-      nonce: this.options.random(16),
-      expiresAt: this.options.clock() + TRANSACTION_TTL_MS,
-      body,
-    } as TransactionDraft;
-    return encodeRequest(signTransaction(signer, draft));
+  /** Request bytes of a transaction signed for a subject in custody; throws `custody.client_signs` for others. */
+  signAs(subject: SubjectId, type: string, body: unknown): Promise<Uint8Array> {
+    const { id: member, ledger, custody } = this;
+    const { random, clock } = this.options;
+    return signFor({ member, ledger, custody, random, clock }, subject, type, body);
   }
 
   async commitAs(subject: SubjectId, type: string, body: unknown): Promise<readonly CommittedEntry[]> {
     return this.ledger.submit(await this.signAs(subject, type, body));
-  }
-
-  /** Public keys of the authorities in force; throws `authority.no_share` before the first ceremony. */
-  authorityKeys(): AuthorityKeys {
-    return this.#authorityKeys().keys;
-  }
-
-  encodedAuthorityKeys(): Uint8Array | null {
-    return this.ledger.shareEpoch() === null ? null : this.#authorityKeys().bytes;
-  }
-
-  /** What seals and opens: the authorities' keys of the share epoch in force unless another is named, and the registry. */
-  parameters(shareEpoch?: number): Parameters {
-    const registry = this.ledger.registry();
-    if (this.#registry?.of !== registry) this.#registry = { of: registry, bytes: encodeRegistry(registry) };
-    return { keys: this.#authorityKeys(shareEpoch).bytes, registry: this.#registry.bytes };
   }
 
   segments(custodian: MemberId): Promise<SegmentFolder> {
@@ -637,25 +415,8 @@ export class MemberNode {
     for (const environment of this.#environments) await environment.close();
   }
 
-  #authorityKeys(epoch = this.ledger.shareEpoch()): { keys: AuthorityKeys; bytes: Uint8Array } {
-    const share = epoch === null ? undefined : this.ledger.state(STATE.share(epoch));
-    if (epoch === null || share === undefined) {
-      throw new CodedError('authority.no_share', 'the authorities have not made their key yet');
-    }
-    if (this.#keys?.epoch === epoch) return this.#keys;
-    const keys = this.#keysOf(share);
-    this.#keys = { epoch, keys, bytes: encodeAuthorityKeys(this.options.group, keys) };
-    return this.#keys;
-  }
-
-  #shareMembers(): readonly MemberId[] {
-    const epoch = this.ledger.shareEpoch();
-    const share = epoch === null ? undefined : this.ledger.state(STATE.share(epoch));
-    return (share?.members ?? []).map(memberId);
-  }
-
   #logError(event: string, error: unknown): void {
-    this.options.log.event(event, { error: describe(error) });
+    this.options.log.event(event, { error: describeError(error) });
   }
 }
 
@@ -663,29 +424,4 @@ export class MemberNode {
 function transactionOf(engine: LedgerEngine, id: EntryId): Uint8Array | undefined {
   const leaf = engine.entry(id)?.leaf;
   return leaf === undefined ? undefined : engine.entryAt(leaf.index - leaf.item)?.leaf.tx;
-}
-
-/** Id of the genesis entry: the name by which consensus messages know the chain. */
-function genesisEntryOf(engine: LedgerEngine): Uint8Array {
-  return fromHex(engine.entryAt(0)?.id ?? '', 32);
-}
-
-/** What contradicting consensus messages prove on the chain with this genesis entry. */
-function culpritOf(evidence: Uint8Array, genesisEntry: Uint8Array): Culprit | undefined {
-  try {
-    return checkEvidence(evidence, genesisEntry);
-  } catch {
-    return undefined;
-  }
-}
-
-/** An error without its stack's paths and without anything a peer wrote beyond its code. */
-function describe(error: unknown): string {
-  if (error instanceof CodedError) return error.code;
-  return error instanceof Error ? `${error.name}: ${error.message}` : 'unknown';
-}
-
-function eventFields(event: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
-  const { type: _, evidence: __, ...fields } = event;
-  return fields;
 }

@@ -10,7 +10,7 @@ import type { MemberId } from '../codec/ids.ts';
 import type { PbftNode } from '../consensus/index.ts';
 import { clearRestoredMark } from '../storage/index.ts';
 import type { NodeLedger } from './ledger.ts';
-import type { NodeLog } from './member.ts';
+import type { NodeLog } from './member-options.ts';
 
 /** How long a member is asked for its tip. */
 const TIP_TIMEOUT_MS = 3_000;

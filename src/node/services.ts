@@ -68,7 +68,7 @@ export function servicesOf(node: MemberNode): Services {
           shareEpoch: epoch,
           threshold: share?.threshold ?? null,
           members: share?.members ?? [],
-          keys: node.encodedAuthorityKeys(),
+          keys: node.parameters.encodedAuthorityKeys(),
           ceremony: ceremonyOf(node),
         };
       },

@@ -29,7 +29,7 @@ it('does not keep a key ring that lacks parts', async () => {
     ledger: node.ledger,
     custody: node.custody,
     parts,
-    authorityKeys: () => node.authorityKeys(),
+    authorityKeys: () => node.parameters.authorityKeys(),
     commit: (subject, type, body) => node.commitAs(subject, type, body),
   });
   const nurse = node.accounts.session('nurse');

@@ -102,7 +102,7 @@ beforeAll(async () => {
     all().map((node) => secretOf(node.options.keystore, `share/${node.ledger.shareEpoch()}`)),
   );
   const { group } = mercy.options;
-  power = { group, keys: mercy.authorityKeys(), registry: mercy.ledger.registry(), shares };
+  power = { group, keys: mercy.parameters.authorityKeys(), registry: mercy.ledger.registry(), shares };
 });
 afterAll(async () => {
   await town?.close();
