@@ -17,6 +17,7 @@ import {
 import type { KvOp, KvStore } from '../storage/index.ts';
 import type { Companions } from './companions.ts';
 import type { NodeLedger } from './ledger.ts';
+import { catchUp } from './rejoin.ts';
 import { type SegmentFolder, SegmentSweep } from './segment-files.ts';
 
 const MANIFESTS = 'manifests';
@@ -26,6 +27,8 @@ const RETRY_MS = 100;
 /** Failures are told once the pause has grown beyond this: a manifest may have moved on several times in a row. */
 const RETRY_MS_TOLD = 8_000;
 const RETRY_MS_MAX = 30_000;
+/** How long a start waits for a block that would name the manifest it holds. */
+const OWN_BLOCK_MS = 5_000;
 
 export interface ReplicasOptions {
   readonly member: MemberId;
@@ -227,15 +230,14 @@ export class Replicas {
    * `IndexService.start`.
    */
   async ownIndex(): Promise<void> {
-    const { ledger, member, store, segments } = this.#options;
-    const index = ledger.state(STATE.index(member));
-    const held = index === undefined ? undefined : store.get(MANIFESTS, index.manifestHash);
-    if (index === undefined) return;
-    if (held !== undefined) {
-      const present = new Set(await (await segments(member)).names());
-      const names = decodeManifest(held).segments.map(segmentName);
-      if (names.every((name) => present.has(name))) return this.#ownCompanions(names);
-    }
+    const { ledger, link, member } = this.#options;
+    if (ledger.state(STATE.index(member)) === undefined || (await this.#ownIsHere())) return;
+    // After a crash the ledger may be some blocks behind the manifest that it named last: those come first.
+    await catchUp(ledger, link);
+    if (await this.#ownIsHere()) return;
+    // The block may be in this node's own log of votes alone, which is applied while others are being asked.
+    await ledger.reached(ledger.tip().height + 1, OWN_BLOCK_MS);
+    if (await this.#ownIsHere()) return;
     let lastError: unknown;
     for (const from of ledger.members()) {
       if (from === member) continue;
@@ -247,6 +249,19 @@ export class Replicas {
       }
     }
     throw lastError;
+  }
+
+  /** Whether every segment of the own manifest in force is here; companions that are not are asked for. */
+  async #ownIsHere(): Promise<boolean> {
+    const { ledger, member, store, segments } = this.#options;
+    const hash = ledger.state(STATE.index(member))?.manifestHash;
+    const held = hash === undefined ? undefined : store.get(MANIFESTS, hash);
+    if (held === undefined) return false;
+    const present = new Set(await (await segments(member)).names());
+    const names = decodeManifest(held).segments.map(segmentName);
+    if (!names.every((name) => present.has(name))) return false;
+    await this.#ownCompanions(names);
+    return true;
   }
 
   async #ownCompanions(names: readonly string[]): Promise<void> {

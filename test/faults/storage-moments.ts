@@ -74,6 +74,7 @@ export async function storageMoments(options: StorageMomentsOptions): Promise<St
     extra: (member) => (member === VICTIM ? { backup } : {}),
   });
   const run = await Run.open(consortium, options, dir, random);
+  let finished = false;
   try {
     const operations = STORAGE_OPERATIONS.filter(({ name }) => options.operations?.includes(name) ?? true);
     for (const operation of operations) await run.measure(operation);
@@ -82,10 +83,11 @@ export async function storageMoments(options: StorageMomentsOptions): Promise<St
       log(JSON.stringify(await run.moment(moment, operations[(moment - 1) % operations.length])));
     await run.damage();
     await run.lookAtEverything();
+    finished = true;
     return run.summary();
   } finally {
     await consortium.stop();
-    if (run.summary().violations.length === 0) rmSync(dir, { recursive: true, force: true });
+    if (finished && run.summary().violations.length === 0) rmSync(dir, { recursive: true, force: true });
     else log(JSON.stringify({ kept: dir }));
   }
 }
