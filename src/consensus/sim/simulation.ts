@@ -144,7 +144,7 @@ export class Simulation implements World {
     this.live = !(wipes && this.byzantine > 0);
     const liars = new Set<number>();
     // Those that lead the first views of the first heights do most harm.
-    if (cuts && this.byzantine > 0 && random.chance(0.5)) liars.add(1 + random.below(2));
+    if (this.byzantine > 0 && random.chance(0.5)) liars.add(cuts ? 1 + random.below(2) : 0);
     while (liars.size < this.byzantine) liars.add(random.below(members));
     for (const [i, key] of keys.entries()) this.#addNode(i, key, !liars.has(i), cuts);
     const blockTime = (): number => this.genesis.time + 1000 + this.schedule.now;
