@@ -4,7 +4,7 @@ import { checkNewView, preparedHolds, timely } from '../core/rules.ts';
 import type { WalRecord } from '../core/types.ts';
 import { CLOCK_TOLERANCE_MS, VIEWS_AHEAD_MAX } from '../limits.ts';
 import { rootsAgree } from '../node/executor.ts';
-import type { Block, Message } from '../wire/messages.ts';
+import type { Block, Message, ViewChange } from '../wire/messages.ts';
 import { voteBytes } from '../wire/signing.ts';
 import { decodeSimRequest, RELEASE_MS } from './application.ts';
 import { simVerify } from './keys.ts';
@@ -59,6 +59,7 @@ export class Checks {
       case 'view-change': {
         this.#once(node, message.type, message);
         this.#needs(node, message, 'view-change');
+        this.#showsLock(node, message);
         const name = `${node.index} ${message.height}`;
         this.#promised.set(name, Math.max(this.#promised.get(name) ?? 0, message.view));
         return;
@@ -84,6 +85,16 @@ export class Checks {
     const before = this.#signed.get(name);
     if (before !== undefined && before !== vote.digest) this.#breach(`honest member signed twice: ${name}`);
     this.#signed.set(name, vote.digest);
+  }
+
+  /** A VIEW-CHANGE shows the highest lock that its sender holds below it. */
+  #showsLock(node: SimNode, { height, view, prepared }: ViewChange): void {
+    for (const record of node.disk.durable) {
+      if (record.kind !== 'prepared' || record.height !== height) continue;
+      const held = record.certificate.view;
+      if (held < view && held > (prepared?.view ?? -1))
+        this.#breach(`member ${node.index} hides its lock in a VIEW-CHANGE at height ${height}`);
+    }
   }
 
   #keepsPromise(node: SimNode, vote: { height: number; view: number }): void {
