@@ -56,6 +56,8 @@ const DRAWS_MAX = 4;
 /** Records that are opened at the end, spread over all that were acknowledged. */
 const OPENED = 200;
 const VICTIM = 'mercy';
+/** Searches of one researcher. */
+const SEARCHES_EACH = 30;
 const STAFF = {
   author: { name: 'import', attributes: ['mercy/right:author', 'mercy/right:registrar'], kind: 'system' },
   nurse: { name: 'nurse', attributes: ['mercy/role:nurse', 'mercy/role:attending'], kind: 'person' },
@@ -96,7 +98,7 @@ class Run {
   readonly #consortium: Consortium;
   readonly #options: StorageMomentsOptions;
   readonly #stage: Stage;
-  readonly #researcher: Gateway;
+  readonly #researcher: () => Promise<Gateway>;
   readonly #random: Random;
   readonly #durations: Record<string, number> = {};
   readonly #moments: Moment[] = [];
@@ -107,7 +109,7 @@ class Run {
     consortium: Consortium,
     options: StorageMomentsOptions,
     stage: Stage,
-    researcher: Gateway,
+    researcher: () => Promise<Gateway>,
     random: Random,
   ) {
     this.#consortium = consortium;
@@ -133,7 +135,14 @@ class Run {
       (await people.enrol({ name, attributes, kind, member: VICTIM, custody: 'gateway' })).gateway;
     const author = await enrol(STAFF.author);
     const nurse = await enrol(STAFF.nurse);
-    const researcher = await enrol(STAFF.researcher);
+    let searches = 0;
+    let current: Gateway | undefined;
+    // A day's budget is used up by fewer searches than a long run makes.
+    const researcher = async (): Promise<Gateway> => {
+      if (current === undefined || ++searches % SEARCHES_EACH === 0)
+        current = await enrol({ ...STAFF.researcher, name: `researcher-${searches}` });
+      return current;
+    };
     let names = 0;
     const stage: Stage = {
       consortium,
@@ -186,7 +195,12 @@ class Run {
       const problems = [
         ...(await started.check()),
         await caughtUp(victim),
-        ...(await sampleProblems(this.#random, this.#stage.book, this.#stage.nurse, this.#researcher)),
+        ...(await sampleProblems(
+          this.#random,
+          this.#stage.book,
+          this.#stage.nurse,
+          await this.#researcher(),
+        )),
       ];
       const violations = this.#note(moment, operation.name, problems);
       if (late && draw < DRAWS_MAX && violations.length === 0) continue;
@@ -218,7 +232,7 @@ class Run {
     const opened = this.#options.quick ? OPENED / 10 : OPENED;
     for (let i = 0; i < living.length; i += Math.ceil(living.length / opened))
       problems.push(await openProblem(nurse, living[i]));
-    for (const code of CODES) problems.push(await indexProblem(this.#researcher, book, code));
+    for (const code of CODES) problems.push(await indexProblem(await this.#researcher(), book, code));
     const genesis = toHex(this.#consortium.anchor.genesisEntry);
     const { report } = await verifyStore(this.#stage.victim, { command, genesis, dir });
     if (!report.ok) problems.push(`ledger verify: ${JSON.stringify(report.failures[0])}`);

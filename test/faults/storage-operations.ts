@@ -199,11 +199,18 @@ function runCommand(command: string, args: readonly string[]): { done: Promise<S
 }
 
 /** A restored directory holds the stores of a node; a refusal names its reason. */
-async function restoreProblem(
+async function restoreProblem(stage: Stage, repository: string, must: boolean): Promise<string | undefined> {
+  const { problem, refused } = await restored(stage, repository);
+  return (
+    problem ?? (must && refused !== undefined ? `restore refuses a finished backup: ${refused}` : undefined)
+  );
+}
+
+/** A restore into a new place: what is wrong with it, or in which words it was refused, or neither. */
+async function restored(
   { command, dir, victim }: Stage,
   repository: string,
-  must: boolean,
-): Promise<string | undefined> {
+): Promise<{ problem?: string; refused?: string }> {
   const to = join(dir, 'restored');
   rmSync(to, { recursive: true, force: true });
   mkdirSync(to);
@@ -215,10 +222,11 @@ async function restoreProblem(
     ...['--config', config, '--from', repository, '--key-file', join(dir, 'backup.key')],
   ]).done;
   rmSync(to, { recursive: true, force: true });
-  if (code === 0) return undefined;
+  if (code === 0) return {};
   const named = /error [a-z_]+\.[a-z_]+/.test(stderr);
-  if (!named) return `restore ended with ${code} and named no reason: ${stderr}`;
-  return must ? `restore refuses a finished backup: ${stderr}` : undefined;
+  return named
+    ? { refused: stderr }
+    : { problem: `restore ended with ${code} and named no reason: ${stderr}` };
 }
 
 /** `hippocrypt backup` of the stopped member: the command is killed, then run again. */
@@ -287,9 +295,11 @@ const backingUpLive: Operation = {
       over: made(),
       kill: () => victim.kill(),
       async check() {
-        const after = await restoreProblem(stage, join(dir, 'live'), false);
+        const { problem, refused } = await restored(stage, join(dir, 'live'));
+        // The kill came after the last byte: a whole backup is there, and the next one is not due yet.
+        if (problem === undefined && refused === undefined) return [];
         const own = await made();
-        return [after, own, own ?? (await restoreProblem(stage, join(dir, 'live'), true))];
+        return [problem, own, own ?? (await restoreProblem(stage, join(dir, 'live'), true))];
       },
     };
   },
