@@ -160,18 +160,22 @@ export class Records {
         };
         const upload = {
           header: toBase64url(sealed.header),
-          payload: await this.#inline(sealed.payload),
+          payload: sealed.payload,
           keywords: sealedKeywords === null ? null : toBase64url(sealedKeywords),
         };
         return { row, upload };
       }),
     );
+    // One after the other: a gateway takes few payloads of a subject at once.
+    const uploads: Record<string, unknown>[] = [];
+    for (const { upload } of prepared)
+      uploads.push({ ...upload, payload: await this.#inline(upload.payload) });
     const signed = await context.sign('RecordPut', { records: prepared.map((one) => one.row) });
     const answer = await context.gateway.json<{ records: string[]; committed: Committed }>(
       'POST',
       '/v1/records',
       {
-        body: { ...signed, uploads: prepared.map((one) => one.upload) },
+        body: { ...signed, uploads },
       },
     );
     return { records: answer.records, committed: answer.committed };

@@ -23,7 +23,7 @@ const WAITING_MAX = 1_000;
 export interface UploadsOptions {
   readonly store: KvStore;
   readonly payloads: PayloadStore;
-  /** Held from the end of a payload until its row is durable, so that no collection runs between the two. */
+  /** Keeps removals away while a stored payload is noted. */
   readonly gate: WriteGate;
   readonly mayPut: (subject: SubjectId) => boolean;
   readonly clock: () => number;
@@ -49,25 +49,35 @@ export class Uploads {
    * payload that breaks off is kept.
    */
   async receive(by: Session, source: AsyncIterable<Uint8Array>): Promise<StoredObject> {
-    const { store, payloads, mayPut, clock } = this.#options;
+    const { payloads, mayPut } = this.#options;
     if (!mayPut(by.subject)) {
       throw new CodedError('right.missing', 'only who may put records ("author") may send payloads', {
         details: { right: 'author' },
       });
     }
     const leave = this.#enter(by.subject);
-    const endings: (() => void)[] = [];
     try {
-      const stored = await payloads.put(this.#gated(source, (ending) => endings.push(ending)));
-      const row: Row = { cid: stored.cid, bytes: stored.size, expiresAt: clock() + KEPT_MS };
-      await store.write([
-        { table: UPLOADS_TABLE, key: rowKey(by.subject, stored.cid), value: encodeCbor(row) },
-      ]);
+      const stored = await payloads.put(bounded(source));
+      await this.#note(by.subject, stored);
       return stored;
     } finally {
-      for (const ending of endings) ending();
       leave();
     }
+  }
+
+  /**
+   * Notes what was stored, if it is still there: a removal may have come between. The gate is not held while the sender
+   * sends, because a removal in the gate waits for the store, and the store for the sender.
+   */
+  #note(subject: SubjectId, { cid, size }: StoredObject): Promise<void> {
+    const { store, payloads, gate, clock } = this.#options;
+    return gate.writing(async () => {
+      if (!(await payloads.has(cid))) {
+        throw new CodedError('payload.cut', 'the payload was removed while it was stored: send it again');
+      }
+      const row: Row = { cid, bytes: size, expiresAt: clock() + KEPT_MS };
+      await store.write([{ table: UPLOADS_TABLE, key: rowKey(subject, cid), value: encodeCbor(row) }]);
+    });
   }
 
   /** Whether `subject` has sent this payload and it is still kept. */
@@ -121,23 +131,6 @@ export class Uploads {
     };
   }
 
-  /** `source` within its bound. It ends inside the write gate, which `onEnd` is told how to leave. */
-  async *#gated(
-    source: AsyncIterable<Uint8Array>,
-    onEnd: (leave: () => void) => void,
-  ): AsyncGenerator<Uint8Array> {
-    let size = 0;
-    for await (const chunk of source) {
-      size += chunk.length;
-      if (size > PAYLOAD_BYTES_MAX)
-        throw new CodedError('payload.too_large', `a payload has at most ${PAYLOAD_BYTES_MAX} bytes`, {
-          details: { max: PAYLOAD_BYTES_MAX },
-        });
-      yield chunk;
-    }
-    onEnd(await this.#options.gate.enter());
-  }
-
   #row(subject: SubjectId, cid: string): Row | undefined {
     const value = this.#options.store.get(UPLOADS_TABLE, rowKey(subject, cid));
     return value === undefined ? undefined : (decodeCbor(value) as unknown as Row);
@@ -148,6 +141,19 @@ export class Uploads {
       key,
       decodeCbor(value) as unknown as Row,
     ]);
+  }
+}
+
+async function* bounded(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  let size = 0;
+  for await (const chunk of source) {
+    size += chunk.length;
+    if (size > PAYLOAD_BYTES_MAX) {
+      throw new CodedError('payload.too_large', `a payload has at most ${PAYLOAD_BYTES_MAX} bytes`, {
+        details: { max: PAYLOAD_BYTES_MAX },
+      });
+    }
+    yield chunk;
   }
 }
 

@@ -113,6 +113,15 @@ describe('a record of any length', () => {
     expect(waiting()).toEqual([]);
   });
 
+  it('may stand in a list with more of its kind than are sent at once', async () => {
+    const contents = Array.from({ length: 6 }, (_, i) => piece(i * 1000, MIB + 65_536 + i));
+    const { records } = await doctor.records.put(
+      contents.map((content) => ({ content, patient: null, policy: POLICY })),
+    );
+    for (const [i, record] of records.entries())
+      expect(Buffer.compare((await doctor.records.open(record)).plaintext, contents[i])).toBe(0);
+  });
+
   it('is refused to a gateway that would have to open it in memory for a subject in its custody', async () => {
     const id = await putStream(25 * MIB);
     await town.client('nurse');
