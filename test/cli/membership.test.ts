@@ -3,10 +3,10 @@
  * people are enrolled: the shares move with the members, and nothing stops.
  */
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { reservePorts } from '../ports.ts';
 import { isBuilt, type Running, run, start } from './process.ts';
 
 const FOUR = ['mercy', 'st-luke', 'county-general', 'university'];
@@ -16,15 +16,6 @@ const DEADLINE_MS = 280_000;
 let dir: string;
 const running = new Map<string, Running>();
 const ports = new Map<string, { readonly rest: number; readonly link: number }>();
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const address = server.address();
-  await new Promise<void>((resolve) => server.close(() => resolve()));
-  if (address === null || typeof address === 'string') throw new Error('no port');
-  return address.port;
-}
 
 const urlOf = (member: string): string => `http://127.0.0.1:${ports.get(member)?.rest}`;
 const linkOf = (member: string) => ({ host: '127.0.0.1', port: ports.get(member)?.link });
@@ -78,8 +69,10 @@ interface Shares {
 describe.skipIf(!isBuilt)('members that join and leave (needs the build in dist/)', () => {
   beforeAll(async () => {
     dir = await mkdtemp(join(tmpdir(), 'hippocrypt-members-'));
-    for (const member of [...FOUR, ELM])
-      ports.set(member, { rest: await freePort(), link: await freePort() });
+    for (const member of [...FOUR, ELM]) {
+      const rest = await reservePorts(2);
+      ports.set(member, { rest, link: rest + 1 });
+    }
     const made = await run(['init', '--members', '4', '--dir', dir]);
     expect(made.code, made.stderr).toBe(0);
     const keyFile = join(dir, 'elm.key');

@@ -1,12 +1,12 @@
 /** Four members in processes of their own, with a network between them that can be cut and one disk that can be filled. */
 import { spawnSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { DEMO_PASSWORD } from '../../src/cli/tour/people.ts';
 import { fromBase64url } from '../../src/codec/bytes.ts';
 import { anchorOfGenesis, type LedgerAnchor } from '../../src/ledger/verify/index.ts';
+import { reservePorts } from '../ports.ts';
 import { type ConsensusStatus, Member } from './member.ts';
 import { Network } from './network.ts';
 import { SmallDisk } from './small-disk.ts';
@@ -50,8 +50,8 @@ export class Consortium {
   static async start(options: ConsortiumOptions): Promise<Consortium> {
     const { dir, command } = options;
     const disk = options.smallDisk ? SmallDisk.mount(join(dir, ON_SMALL_DISK), SMALL_DISK_BYTES) : undefined;
-    const ports = await freePorts(2 * MEMBERS.length);
-    const links = new Map(MEMBERS.map((name, i) => [name as string, ports[MEMBERS.length + i]]));
+    const rests = await reservePorts(2 * MEMBERS.length);
+    const links = new Map(MEMBERS.map((name, i) => [name as string, rests + MEMBERS.length + i]));
     const made = spawnSync(process.execPath, [command, 'init', '--members', '4', '--dir', dir], {
       encoding: 'utf8',
     });
@@ -70,13 +70,19 @@ export class Consortium {
       const local = (port: number): unknown => ({ host: '127.0.0.1', port });
       const changed = {
         ...before,
-        rest: local(ports[i]),
+        rest: local(rests + i),
         link: local(links.get(name) ?? 0),
         peers,
         ...options.extra?.(name),
       };
       writeFileSync(config, JSON.stringify(changed));
-      return new Member({ name, url: `http://127.0.0.1:${ports[i]}`, config, dir: join(dir, name), command });
+      return new Member({
+        name,
+        url: `http://127.0.0.1:${rests + i}`,
+        config,
+        dir: join(dir, name),
+        command,
+      });
     });
     for (const member of members) member.start();
     try {
@@ -148,21 +154,4 @@ export class Consortium {
   #statuses(): Promise<(readonly [Member, ConsensusStatus | undefined])[]> {
     return Promise.all(this.living.map(async (member) => [member, await member.status()] as const));
   }
-}
-
-/** Ports that were free a moment ago. */
-async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer());
-  const ports: number[] = [];
-  for (const server of servers) {
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', reject);
-      server.listen(0, '127.0.0.1', resolve);
-    });
-    const address = server.address();
-    if (address === null || typeof address === 'string') throw new Error('no free port');
-    ports.push(address.port);
-  }
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return ports;
 }

@@ -1,12 +1,12 @@
 /** The operator's commands against members in processes of their own: doctor, scheduled backups, backup, restore. */
 import { mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { mkdir, rename, rm } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { People } from '../../../src/cli/tour/people.ts';
 import { isBuilt, type Running, run, start } from '../../cli/process.ts';
+import { reservePorts } from '../../ports.ts';
 import { CAST } from '../consortium.ts';
 
 const MEMBERS = ['mercy', 'st-luke', 'county-general', 'university'];
@@ -45,7 +45,7 @@ describe.skipIf(!isBuilt)('operators of members in separate processes (needs dis
 
   beforeAll(async () => {
     dir = mkdtempSync(join(tmpdir(), 'hippocrypt-operators-'));
-    const first = await freePorts(8);
+    const first = await reservePorts(8);
     const made = await run([
       ...['init', '--members', '4', '--dir', dir],
       ...['--rest-port', String(first), '--link-port', String(first + 4)],
@@ -150,23 +150,3 @@ describe.skipIf(!isBuilt)('operators of members in separate processes (needs dis
     expect((await doctor('--url', urls.get('mercy') ?? '')).code).toBe(0);
   }, 240_000);
 });
-
-/** The first of `count` ports in a row that were free a moment ago. */
-async function freePorts(count: number): Promise<number> {
-  for (
-    let first = 20_000 + (process.pid % 20_000);
-    ;
-    first = first + count < 60_000 ? first + count : 20_000
-  ) {
-    const free = await Promise.all(Array.from({ length: count }, (_, i) => isFree(first + i)));
-    if (free.every((one) => one)) return first;
-  }
-}
-
-function isFree(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const server = createServer();
-    server.once('error', () => resolve(false));
-    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
-  });
-}
