@@ -2,7 +2,7 @@
 // be read while it grows and a run that was stopped loses nothing but its last line.
 //   node scripts/consensus.mjs seeds --from 1 --count 20000     seeds over n = 4, 5, 6, 7, 9, 10, 12, 13
 //   node scripts/consensus.mjs guards [--only GUARD] [--starts 20] [--most 200]    median seeds to find, each guard left out
-//   node scripts/consensus.mjs exhaustive                        every schedule: 1 height x 4 views, 2 heights x 2 views
+//   node scripts/consensus.mjs exhaustive [--from 5]             every schedule: 1 height x 4 views, 2 heights x 2 views
 // Exit codes: 0 as it must be, 1 a violation, a fork or a guard that was not missed, 2 wrong usage.
 import { parseArgs } from 'node:util';
 
@@ -86,7 +86,7 @@ switch (what) {
   }
   case 'exhaustive': {
     const { searchExhaustively } = await sim('exhaustive/search.js');
-    for (const options of SEARCHES) {
+    for (const options of SEARCHES.slice(Number(values.from) - 1)) {
       const since = process.cpuUsage();
       const { states, depth, exhausted, fork } = searchExhaustively({ ...options, statesMax: STATES_MAX });
       failed ||= fork !== undefined;

@@ -21,7 +21,15 @@ export {
   leaderOf,
 } from './chain.ts';
 export { Replica } from './core/replica.ts';
-export type { Effect, Evidence, Input, Recovered, ReplicaOptions, WalRecord } from './core/types.ts';
+export type {
+  BootRecord,
+  Effect,
+  Evidence,
+  Input,
+  Recovered,
+  ReplicaOptions,
+  WalRecord,
+} from './core/types.ts';
 export { ConsensusError, type ConsensusErrorCode } from './errors.ts';
 export { type BatchLimits, DEFAULT_BATCH, DEFAULT_TIMING, type Timing } from './limits.ts';
 export { type ValidatorKey, validatorKey, verifyEd25519 } from './node/keys.ts';
@@ -48,7 +56,7 @@ export { CONSENSUS_CHANNEL, linkTransport } from './transport/tls.ts';
 export { type PeerId, type ValidatorSet, validatorSet } from './validators.ts';
 export { FileWal } from './wal/file.ts';
 export { MemoryWal } from './wal/memory.ts';
-export type { BootRecord, Wal, WalContents } from './wal/wal.ts';
+export type { Wal, WalContents } from './wal/wal.ts';
 export { decodeBlock, decodeQc, encodeBlock, encodeQc, qcHash } from './wire/codec.ts';
 export { type CheckedEvidence, checkEvidence, encodeEvidence } from './wire/evidence.ts';
 export { decodeHeader, encodeHeader, HEADER_BYTES, type Header, headerHash } from './wire/header.ts';

@@ -96,6 +96,36 @@ describe('2j machines set back', () => {
     agreed(stage);
   });
 
+  test('whose count of starts went with its log counts on from what the others saw: later starts vote at once', () => {
+    const stage = new Stage(5).start();
+    const [, , , node] = stage.nodes;
+    const restart = (): void => {
+      node.crash('synced');
+      node.start();
+      stage.run(1_000);
+    };
+    restart();
+    restart();
+    commit(stage, 2);
+    node.crash('lost');
+    node.loseLog();
+    node.start();
+    stage.until(() => node.height >= 2);
+    commit(stage, 3);
+    stage.until(() => node.replica?.voting === true, 20_000);
+    expect(node.disk.boot?.boot).toBe(3);
+    // One that shows its old starts only now does not end its voting.
+    stage.nodes[0].feed({ t: 'connected', peer: node.peer });
+    node.feed({ t: 'connected', peer: stage.nodes[0].peer });
+    stage.run(1_000);
+    expect(node.replica?.voting).toBe(true);
+    for (let i = 0; i < 3; i++) {
+      restart();
+      expect(node.replica?.voting).toBe(true);
+    }
+    agreed(stage);
+  });
+
   test('the old and the new machine of one key alive together: at worst one liar, so the others agree', () => {
     const stage = new Stage(4, { byzantine: [3] }).start();
     commit(stage, 3);

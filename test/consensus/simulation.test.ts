@@ -9,6 +9,17 @@ describe('simulator', () => {
     expect(result.steps).toBeGreaterThan(1000);
   });
 
+  // Seeds that found a defect, with what it was; each has a scripted schedule of its own too.
+  test.each([
+    [
+      5,
+      513,
+      'after a lost log the count of starts began again, and the next start was taken for an amnesiac',
+    ],
+  ])('n = %i, seed %i: %s', (members, seed) => {
+    expect(runSimulation({ seeds: 1, firstSeed: seed, members: [members] }).violations).toEqual([]);
+  });
+
   test('a seed replays exactly', () => {
     const run = (): unknown => runSimulation({ seeds: 2, firstSeed: 77, members: [4], safetyMs: 5000 });
     expect(run()).toEqual(run());

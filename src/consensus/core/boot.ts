@@ -6,7 +6,7 @@
 import type { ValidatorSet } from '../validators.ts';
 import { sameBytes } from '../wire/bytes.ts';
 import { type Hello, VOTE_TAG, type VotePosition, type VoteProof, type Welcome } from '../wire/messages.ts';
-import { laterVote, type Recovered } from './types.ts';
+import { type BootRecord, laterVote, type Recovered } from './types.ts';
 import type { Weakening } from './weakening.ts';
 
 /** Stored as `voteFrom` while an amnesiac does not know from which height it may vote, also over further starts. */
@@ -20,6 +20,10 @@ function positionOf(vote: VoteProof): VotePosition {
 export class BootGate {
   readonly boot: number;
   readonly nonce: Uint8Array;
+  /** The highest number of a start of this node that was shown. */
+  #highest: number;
+  /** Whether this start was found to be an amnesiac's: starts that it does not know of are no news then. */
+  #forgot: boolean;
   /** The latest own vote that this start knows of: from the log, then its own. */
   #ownLast: VotePosition;
   readonly #answers = new Map<number, number>();
@@ -30,9 +34,11 @@ export class BootGate {
 
   constructor(recovered: Recovered, nonce: Uint8Array, ownLast: VotePosition, weaken: Weakening = {}) {
     this.boot = recovered.boot;
+    this.#highest = recovered.boot;
     this.nonce = nonce;
     this.#ownLast = ownLast;
     this.#amnesiac = (!recovered.whole || recovered.voteFrom === VOTE_FROM_UNKNOWN) && !weaken.rejoinAtOnce;
+    this.#forgot = this.#amnesiac;
     this.#voteFrom = recovered.voteFrom;
     this.#weaken = weaken;
   }
@@ -44,13 +50,21 @@ export class BootGate {
     for (const [sender, committed] of this.#answers) copy.#answers.set(sender, committed);
     copy.#asking = this.#asking;
     copy.#amnesiac = this.#amnesiac;
+    copy.#forgot = this.#forgot;
+    copy.#highest = this.#highest;
     return copy;
   }
 
   /** What later votes depend on, as text. */
   digest(): string {
     const answers = [...this.#answers].map(([sender, committed]) => `${sender}:${committed}`).sort();
-    return [this.#asking, this.#amnesiac, this.#voteFrom, ...(this.#asking ? answers : [])].join(' ');
+    return [
+      this.#asking,
+      this.#amnesiac,
+      this.#forgot,
+      this.#voteFrom,
+      ...(this.#asking ? answers : []),
+    ].join(' ');
   }
 
   /** Whether answers are still awaited. */
@@ -77,32 +91,43 @@ export class BootGate {
     if (!this.#amnesiac) this.#asking = false;
   }
 
-  /**
-   * Takes one verified answer. When it changes from which height this node may vote, the new value, to be stored
-   * before anything else is done.
-   */
-  answer(welcome: Welcome, set: ValidatorSet, height: number): number | undefined {
-    if (!sameBytes(welcome.nonce, this.nonce)) return undefined;
+  /** What must survive this start. */
+  get record(): BootRecord {
+    return { boot: this.#highest, voteFrom: this.#amnesiac ? VOTE_FROM_UNKNOWN : this.#voteFrom };
+  }
+
+  /** Takes one verified answer. True when it changes `record`, which is to be stored before anything else is done. */
+  answer(welcome: Welcome, set: ValidatorSet, height: number): boolean {
+    if (!sameBytes(welcome.nonce, this.nonce)) return false;
+    const before = this.record;
     this.#answers.set(welcome.sender, welcome.committed);
-    const { hello, vote } = welcome;
-    // This start's own HELLO, given back, is no sign of another start.
-    const another = hello !== undefined && hello.boot >= this.boot && !sameBytes(hello.nonce, this.nonce);
-    const lost = vote !== undefined && vote.height > height && laterVote(positionOf(vote), this.#ownLast);
-    const lacks = another || lost;
-    const voted = !this.#asking && this.#voteFrom <= height + 1;
-    const forgot = lacks && !this.#weaken.rejoinAtOnce && !this.#amnesiac && (this.#asking || voted);
-    if (forgot) {
+    if (this.#contradicts(welcome, height)) {
       // A contradiction that arrives after voting began cannot undo a vote; it still ends voting.
       this.#asking = true;
       this.#amnesiac = true;
+      this.#forgot = true;
     }
+    if (this.#forgot) this.#highest = Math.max(this.#highest, welcome.hello?.boot ?? 0);
     const needed = this.#weaken.answersOfFew ? set.f + 1 : set.q;
-    if (this.#answers.size < needed) return forgot ? VOTE_FROM_UNKNOWN : undefined;
-    this.#asking = false;
-    if (!this.#amnesiac) return undefined;
-    this.#amnesiac = false;
-    this.#voteFrom = Math.max(...this.#answers.values()) + (this.#weaken.rejoinEarly ? 1 : 2);
-    return this.#voteFrom;
+    if (this.#answers.size >= needed) {
+      this.#asking = false;
+      if (this.#amnesiac) {
+        this.#amnesiac = false;
+        this.#voteFrom = Math.max(...this.#answers.values()) + (this.#weaken.rejoinEarly ? 1 : 2);
+      }
+    }
+    const { boot, voteFrom } = this.record;
+    return boot !== before.boot || voteFrom !== before.voteFrom;
+  }
+
+  /** Whether an answer shows a start or a vote that this node lacks although it votes, or would. */
+  #contradicts({ hello, vote }: Welcome, height: number): boolean {
+    // This start's own HELLO, given back, is no sign of another start.
+    const another = hello !== undefined && hello.boot >= this.boot && !sameBytes(hello.nonce, this.nonce);
+    const lost = vote !== undefined && vote.height > height && laterVote(positionOf(vote), this.#ownLast);
+    if (!(another && !this.#forgot) && !lost) return false;
+    const voted = !this.#asking && this.#voteFrom <= height + 1;
+    return !this.#weaken.rejoinAtOnce && !this.#amnesiac && (this.#asking || voted);
   }
 }
 

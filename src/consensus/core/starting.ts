@@ -4,7 +4,6 @@
  */
 import type { PeerId } from '../validators.ts';
 import type { Hello, Welcome } from '../wire/messages.ts';
-import { VOTE_FROM_UNKNOWN } from './boot.ts';
 import { examine } from './deciding.ts';
 import { resend } from './following.ts';
 import { tryPropose } from './proposing.ts';
@@ -19,7 +18,7 @@ export function begin(r: ReplicaState): void {
   open.viewSince = r.now;
   r.helloDeadline = r.now + r.options.timing.helloMs;
   r.nextResend = r.now + r.options.timing.resendMs;
-  if (r.boot.amnesiac) r.emit({ t: 'persistVoteFrom', voteFrom: VOTE_FROM_UNKNOWN });
+  if (r.boot.amnesiac) r.emit({ t: 'persistBoot', record: r.boot.record });
   if (r.index < 0) r.boot.waited();
   else sayHello(r, 'all');
   if (open.accepted !== undefined) examine(r, open.accepted.message.proposal, 'reproposal', undefined);
@@ -62,8 +61,9 @@ export function onWelcome(r: ReplicaState, welcome: Welcome): void {
   if (welcome.to !== r.index || welcome.sender === r.index) return;
   if (welcome.epoch !== r.chain.validators.epoch) return;
   const wasAsking = r.boot.asking;
-  const voteFrom = r.boot.answer(welcome, r.chain.validators, r.chain.height);
-  if (voteFrom !== undefined) r.emit({ t: 'persistVoteFrom', voteFrom });
+  if (r.boot.answer(welcome, r.chain.validators, r.chain.height)) {
+    r.emit({ t: 'persistBoot', record: r.boot.record });
+  }
   if (wasAsking && !r.boot.asking) resumeVoting(r);
 }
 

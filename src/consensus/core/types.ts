@@ -99,8 +99,8 @@ export interface Evidence {
 export type Effect =
   /** Append to the WAL; later answer `persisted`. Whatever depends on it is emitted only then. */
   | { readonly t: 'persist'; readonly token: number; readonly record: WalRecord }
-  /** Amnesia state that must survive: durable before anything else of this step is done. */
-  | { readonly t: 'persistVoteFrom'; readonly voteFrom: number }
+  /** What must survive of a start that is or was an amnesiac's: durable before anything else of this step is done. */
+  | { readonly t: 'persistBoot'; readonly record: BootRecord }
   | { readonly t: 'send'; readonly to: PeerId | 'all'; readonly message: Message }
   /** Execute `requests` in order on the tip and make a header; answer `built` or `unbuilt`. */
   | {
@@ -142,6 +142,14 @@ export interface CoreSigner {
   ): ViewChange;
   hello(hello: Omit<Hello, 'signature' | 'type'>): Hello;
   welcome(welcome: Omit<Welcome, 'signature' | 'type'>): Welcome;
+}
+
+/** What survives truncation of the WAL. */
+export interface BootRecord {
+  /** The number of the last start. */
+  readonly boot: number;
+  /** Lowest height at which this node may vote; above 0 after an amnesia. */
+  readonly voteFrom: number;
 }
 
 /** What a start finds in the WAL. */

@@ -60,7 +60,6 @@ export class PbftNode {
   /** Settles when the last applied block that the WAL does not hold is on the application's disk. */
   #unlogged: Promise<void> | undefined;
   #lastTick = Number.NEGATIVE_INFINITY;
-  #boot = { boot: 0, voteFrom: 0 };
 
   constructor(options: NodeOptions) {
     this.#options = options;
@@ -85,15 +84,14 @@ export class PbftNode {
       contents.whole && (contents.boot !== undefined || firstStart) && this.#options.restored !== true;
     // With the boot number goes that votes may be lost: a crash before the answers must not forget it.
     const voteFrom = whole ? (contents.boot?.voteFrom ?? 0) : VOTE_FROM_UNKNOWN;
-    this.#boot = { boot: (contents.boot?.boot ?? 0) + 1, voteFrom };
-    wal.writeBoot(this.#boot);
+    const boot = { boot: (contents.boot?.boot ?? 0) + 1, voteFrom };
+    wal.writeBoot(boot);
     this.#replica = new Replica({
       self: this.#id,
       chain,
       recovered: {
         whole,
-        boot: this.#boot.boot,
-        voteFrom: this.#boot.voteFrom,
+        ...boot,
         records,
       },
       helloNonce: random(HELLO_NONCE_BYTES),
@@ -277,9 +275,8 @@ export class PbftNode {
           this.#fail(new ConsensusError('consensus.wal_failed', 'the WAL cannot be written', { cause }));
         }
         return;
-      case 'persistVoteFrom':
-        this.#boot = { ...this.#boot, voteFrom: effect.voteFrom };
-        this.#options.wal.writeBoot(this.#boot);
+      case 'persistBoot':
+        this.#options.wal.writeBoot(effect.record);
         return;
       case 'send':
         this.#send(effect.to, effect.message);

@@ -4,7 +4,7 @@
  */
 import { advance, type Chain, decodeChain, type Genesis, genesisChain } from '../chain.ts';
 import { Replica } from '../core/replica.ts';
-import type { Effect, Evidence, Input, WalRecord } from '../core/types.ts';
+import type { BootRecord, Effect, Evidence, Input, WalRecord } from '../core/types.ts';
 import type { BatchLimits, Timing } from '../limits.ts';
 import { decidedBlock, proposalOf, rootsAgree } from '../node/executor.ts';
 import type { ValidatorKey } from '../node/keys.ts';
@@ -57,7 +57,7 @@ export type CrashMode = 'lost' | 'synced' | 'partly';
 export class SimDisk {
   durable: WalRecord[] = [];
   unsynced: { token: number; record: WalRecord }[] = [];
-  boot: { boot: number; voteFrom: number } | undefined;
+  boot: BootRecord | undefined;
   whole = true;
 
   crash(mode: CrashMode, random: Random): void {
@@ -312,8 +312,8 @@ export class SimNode {
         if (this.honest) this.#world.observePersist(this, effect.record, chain);
         this.disk.unsynced.push({ token: effect.token, record: effect.record });
         return;
-      case 'persistVoteFrom':
-        this.disk.boot = { boot: this.disk.boot?.boot ?? 1, voteFrom: effect.voteFrom };
+      case 'persistBoot':
+        this.disk.boot = effect.record;
         return;
       case 'send':
         this.#send(effect.to, effect.message);

@@ -21,12 +21,12 @@ import {
   writeSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import type { WalRecord } from '../core/types.ts';
+import type { BootRecord, WalRecord } from '../core/types.ts';
 import { ConsensusError } from '../errors.ts';
 import { asBuffer, Reader, Writer } from '../wire/bytes.ts';
 import { crc32c } from './crc32c.ts';
 import { decodeRecord, recordCapacity, writeRecord } from './record.ts';
-import type { BootRecord, Wal, WalContents } from './wal.ts';
+import type { Wal, WalContents } from './wal.ts';
 
 /** Size of a segment unless a record needs more. */
 export const SEGMENT_BYTES = 4 * 1024 * 1024;

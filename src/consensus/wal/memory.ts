@@ -2,9 +2,9 @@
  * A WAL without a disk, for tests and for the simulator, which decides itself what a crash leaves: `survivors`
  * gives the log that a restart would find. Never for a node whose votes matter.
  */
-import type { WalRecord } from '../core/types.ts';
+import type { BootRecord, WalRecord } from '../core/types.ts';
 import { decodeRecord, encodeRecord } from './record.ts';
-import type { BootRecord, Wal, WalContents } from './wal.ts';
+import type { Wal, WalContents } from './wal.ts';
 
 export class MemoryWal implements Wal {
   readonly contents: WalContents;

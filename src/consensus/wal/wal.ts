@@ -1,11 +1,5 @@
 /** The write-ahead log as the driver sees it. Order of appends is order on disk. */
-import type { WalRecord } from '../core/types.ts';
-
-/** Survives truncation: the number of the last start and the height from which an amnesiac votes. */
-export interface BootRecord {
-  readonly boot: number;
-  readonly voteFrom: number;
-}
+import type { BootRecord, WalRecord } from '../core/types.ts';
 
 /** What an opened log held. */
 export interface WalContents {
