@@ -439,6 +439,7 @@ export class Records {
         },
         payload,
         commitment: record.commitment,
+        ...(purpose === 'audit' && { verify: 'full' as const }),
       },
     });
     return { ...opened, access: granted.access };

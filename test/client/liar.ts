@@ -1,4 +1,7 @@
 /** A gateway that lies: the platform's fetch, with chosen answers changed on their way to the client. */
+import { type ConnectOptions, Device, Hippocrypt } from '../../src/client/index.ts';
+import type { CodedError } from '../../src/codec/errors.ts';
+import { PASSWORD } from '../node/consortium.ts';
 
 export interface Lie {
   /** Of which requests: path and query after the origin. */
@@ -34,6 +37,24 @@ export class Liar {
       this.lie = undefined;
     }
   }
+}
+
+/** The same person on the same device at a new start, with nothing cached, behind `liar`. */
+export async function deceive(
+  liar: Liar,
+  honest: Hippocrypt,
+  as: Omit<ConnectOptions, 'password' | 'device' | 'fetch'>,
+): Promise<Hippocrypt> {
+  const device = await Device.fromFile(honest.context.device.toFile());
+  return Hippocrypt.connect({ ...as, password: PASSWORD, device, fetch: liar.fetch });
+}
+
+/** The code with which `run` is refused. */
+export async function codeOf(run: Promise<unknown>): Promise<string> {
+  return run.then(
+    () => 'nothing was refused',
+    (error: CodedError) => error.code ?? String(error),
+  );
 }
 
 /** A lie about one field of a JSON answer. */

@@ -12,7 +12,7 @@ import type { CodedError } from '../../src/codec/errors.ts';
 import { memberId } from '../../src/codec/ids.ts';
 import { consortium } from '../abe/fixtures.ts';
 import { PASSWORD, startTown, type Town } from '../node/consortium.ts';
-import { flipped, inJson, Liar } from './liar.ts';
+import { codeOf, deceive, flipped, inJson, Liar } from './liar.ts';
 
 const text = (value: string): Uint8Array => new TextEncoder().encode(value);
 const CONDITION = text('{"resourceType":"Condition",  "code":{"text":"heart failure"}, "x": 1.50}');
@@ -23,14 +23,6 @@ let nurse: Hippocrypt;
 /** The doctor behind a gateway that lies on demand. */
 let deceived: Hippocrypt;
 const liar = new Liar();
-
-/** The code with which `run` is refused. */
-async function codeOf(run: Promise<unknown>): Promise<string> {
-  return run.then(
-    () => 'nothing was refused',
-    (error: CodedError) => error.code ?? String(error),
-  );
-}
 
 async function put(content: Uint8Array, policy?: string, patient: string | null = null): Promise<string> {
   const report = await doctor.records.put([
@@ -43,13 +35,7 @@ beforeAll(async () => {
   town = await startTown();
   doctor = await town.client('doctor');
   nurse = await town.client('nurse');
-  deceived = await Hippocrypt.connect({
-    url: town.url('mercy'),
-    account: 'doctor',
-    password: PASSWORD,
-    device: await Device.fromFile(doctor.context.device.toFile()),
-    fetch: liar.fetch,
-  });
+  deceived = await deceive(liar, doctor, { url: town.url('mercy'), account: 'doctor' });
 });
 afterAll(() => town?.close());
 

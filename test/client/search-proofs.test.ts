@@ -4,16 +4,15 @@
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {
-  Device,
-  Hippocrypt,
+  type Hippocrypt,
   MemoryJournal,
   type OpeningFile,
   type SearchReport,
 } from '../../src/client/index.ts';
 import { type CodedError, hasCode } from '../../src/codec/errors.ts';
-import { PASSWORD, startTown, type Town } from '../node/consortium.ts';
+import { startTown, type Town } from '../node/consortium.ts';
 import { eraseRecord } from '../node/storage/people.ts';
-import { flipped, inJson, Liar } from './liar.ts';
+import { deceive, flipped, inJson, Liar } from './liar.ts';
 
 const QUERY = 'type:Condition';
 
@@ -55,16 +54,8 @@ const enrol = (name: string, custody: 'client' | 'gateway'): Promise<Hippocrypt>
   });
 
 /** The researcher at a new start, behind the liar. */
-async function deceived(): Promise<Hippocrypt> {
-  return Hippocrypt.connect({
-    url: town.url('university'),
-    account: 'researcher',
-    password: PASSWORD,
-    device: await Device.fromFile(researcher.context.device.toFile()),
-    fetch: liar.fetch,
-    journal,
-  });
-}
+const deceived = (): Promise<Hippocrypt> =>
+  deceive(liar, researcher, { url: town.url('university'), account: 'researcher', journal });
 
 const ask = (client: Hippocrypt, query = QUERY): Promise<SearchReport> =>
   client.search.query(query, { unit: 'record', custodians: ['mercy'] });

@@ -3,16 +3,16 @@
  * gateway that lies about an index, or a hospital that cannot be reached.
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { Device, Hippocrypt, type SearchReport } from '../../src/client/index.ts';
+import type { Hippocrypt, SearchReport } from '../../src/client/index.ts';
 import { fromBase64url, toBase64url } from '../../src/codec/bytes.ts';
 import type { CodedError } from '../../src/codec/errors.ts';
 import { memberId } from '../../src/codec/ids.ts';
 import { extractKeywords, fieldSpecs } from '../../src/fhir/index.ts';
 import { decodeFieldSpec, encodeFieldSpec, fieldRegistry, parseQuery } from '../../src/search/index.ts';
-import { PASSWORD, startTown, type Town } from '../node/consortium.ts';
+import { startTown, type Town } from '../node/consortium.ts';
 import { type ImportedSample, importSample } from '../node/sample.ts';
 import { type PlainRecord, plainPatients, plainRecords } from '../search/reference.ts';
-import { flipped, inJson, Liar } from './liar.ts';
+import { deceive, flipped, inJson, Liar } from './liar.ts';
 
 const MEMBERS = ['mercy', 'st-luke', 'county-general', 'university'];
 const REGISTRY = fieldRegistry(fieldSpecs());
@@ -84,15 +84,8 @@ beforeAll(async () => {
 afterAll(() => town?.close());
 
 /** A researcher without anything cached, behind the liar. */
-async function deceived(): Promise<Hippocrypt> {
-  return Hippocrypt.connect({
-    url: town.url('university'),
-    account: 'researcher',
-    password: PASSWORD,
-    device: await Device.fromFile(researcher.context.device.toFile()),
-    fetch: liar.fetch,
-  });
-}
+const deceived = (): Promise<Hippocrypt> =>
+  deceive(liar, researcher, { url: town.url('university'), account: 'researcher' });
 
 const hits = (report: SearchReport): string[] =>
   report.records.map((one) => `${one.custodian} ${one.indexNo}`).sort();

@@ -6,10 +6,9 @@
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { Device, Hippocrypt } from '../../src/client/index.ts';
-import type { CodedError } from '../../src/codec/errors.ts';
+import { Hippocrypt } from '../../src/client/index.ts';
 import { PASSWORD, startTown, type Town } from '../node/consortium.ts';
-import { inJson, Liar, type Lie } from './liar.ts';
+import { codeOf, deceive, inJson, Liar, type Lie } from './liar.ts';
 
 const MIB = 1024 * 1024;
 const POLICY = 'mercy/role:doctor or mercy/role:nurse';
@@ -42,13 +41,6 @@ async function isSource(stream: AsyncIterable<Uint8Array>, length: number): Prom
   return isEqual && at === length;
 }
 
-async function codeOf(run: Promise<unknown>): Promise<string> {
-  return run.then(
-    () => 'nothing was refused',
-    (error: CodedError) => error.code ?? String(error),
-  );
-}
-
 async function putStream(length: number, client = doctor): Promise<string> {
   const { records } = await client.records.putStream({
     source: source(length),
@@ -64,13 +56,7 @@ const waiting = (): readonly string[] => town.node('mercy').uploads.cids();
 beforeAll(async () => {
   town = await startTown({ clock: () => now });
   doctor = await town.client('doctor');
-  deceived = await Hippocrypt.connect({
-    url: town.url('mercy'),
-    account: 'doctor',
-    password: PASSWORD,
-    device: await Device.fromFile(doctor.context.device.toFile()),
-    fetch: liar.fetch,
-  });
+  deceived = await deceive(liar, doctor, { url: town.url('mercy'), account: 'doctor' });
 });
 afterAll(() => town?.close());
 

@@ -11,6 +11,7 @@ import {
   type Match,
   type Query,
 } from '../../src/search/index.ts';
+import { dateInside } from './dates.ts';
 
 /** A live record. */
 export interface Row {
@@ -205,24 +206,6 @@ function begins(value: FieldValue, prefix: string): boolean {
 
 type Range = Extract<Match, { kind: 'range' }>;
 type Grid = { readonly min: string; readonly step: string; readonly bits: number };
-
-/** A month or a year is inside when all of it is. */
-function dateInside(text: string, { low, high }: Range): boolean {
-  const date = text.slice(0, 10);
-  const [first, last] = [earliest(date), latest(date)];
-  return (
-    (low === undefined || (low.inclusive ? first >= earliest(low.value) : first > latest(low.value))) &&
-    (high === undefined || (high.inclusive ? last <= latest(high.value) : last < earliest(high.value)))
-  );
-}
-
-const earliest = (date: string): string => date + '-01-01'.slice(date.length - 4);
-
-function latest(date: string): string {
-  if (date.length === 10) return date;
-  if (date.length === 4) return `${date}-12-31`;
-  return new Date(Date.UTC(Number(date.slice(0, 4)), Number(date.slice(5, 7)), 0)).toISOString().slice(0, 10);
-}
 
 /** Decimal text as a whole number of 10^-20. */
 function exact(text: string): bigint {

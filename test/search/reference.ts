@@ -11,6 +11,7 @@ import {
   type Match,
   type Query,
 } from '../../src/search/index.ts';
+import { dateInside } from './dates.ts';
 
 export interface PlainRecord {
   readonly custodian: string;
@@ -131,7 +132,8 @@ function hasPrefix(value: FieldValue, prefix: string): boolean {
 type Range = Extract<Match, { kind: 'range' }>;
 
 /** Dates compare as text once a month or year is filled up to its first or last day. */
-function inRange(value: FieldValue, { low, high }: Range): boolean {
+function inRange(value: FieldValue, range: Range): boolean {
+  const { low, high } = range;
   if (value.kind === 'number') {
     const at = Math.round(Number(value.value) * 10);
     const bound = (text: string) => Math.round(Number(text) * 10);
@@ -141,18 +143,5 @@ function inRange(value: FieldValue, { low, high }: Range): boolean {
     );
   }
   if (value.kind !== 'date') return false;
-  const [first, last] = [earliest(value.date), latest(value.date)];
-  return (
-    (low === undefined || (low.inclusive ? first >= earliest(low.value) : first > latest(low.value))) &&
-    (high === undefined || (high.inclusive ? last <= latest(high.value) : last < earliest(high.value)))
-  );
-}
-
-const earliest = (date: string): string => date + '-01-01'.slice(date.length - 4);
-
-function latest(date: string): string {
-  if (date.length === 10) return date;
-  if (date.length === 4) return `${date}-12-31`;
-  const next = new Date(Date.UTC(Number(date.slice(0, 4)), Number(date.slice(5, 7)), 0));
-  return next.toISOString().slice(0, 10);
+  return dateInside(value.date, range);
 }

@@ -44,6 +44,8 @@ export interface OpenItem {
   /** Null to get the data key alone (rewrap, field keys). */
   readonly payload: Uint8Array | null;
   readonly commitment: Uint8Array | null;
+  /** Complete re-encryption, for the purpose of audit. */
+  readonly verify?: 'full';
 }
 
 /** An indexer's keys and keywords to evaluate under them. The keys are the member's own and stay in its process. */

@@ -118,9 +118,18 @@ function perform(task: Task): TaskResults[Task['task']] {
     }
     case 'open': {
       const { keys, registry } = parametersOf(task.parameters);
-      const { header, expected, payload, commitment } = task.item;
+      const { header, expected, payload, commitment, verify } = task.item;
       const ring = decodeKeyRing(task.item.ring);
-      const dataKey = openDataKey({ group, keys, ring, registry, header, expected, random });
+      const dataKey = openDataKey({
+        group,
+        keys,
+        ring,
+        registry,
+        header,
+        expected,
+        random,
+        ...(verify && { verify }),
+      });
       if (payload === null || commitment === null) return { dataKey, plaintext: null };
       return { dataKey, plaintext: openRecordPayload(dataKey, expected.recordId, payload, commitment) };
     }
