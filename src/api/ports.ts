@@ -242,7 +242,7 @@ export interface Services {
         purpose: string;
         custodians?: readonly MemberId[];
         limit: number;
-        /** `count`: rounded and, when small, suppressed; nothing else of the hits. */
+        /** `count`: how many and nothing else of the hits; rounded and suppressed for who may not see them. */
         answer?: 'hits' | 'count';
       },
     ): Promise<unknown>;

@@ -51,7 +51,13 @@ export {
   surveyImport,
 } from './plan.ts';
 export { defaultPolicy, defaultSearchPolicy, type PolicyContext, policyGroupOf } from './policies.ts';
-export { DEFAULT_POLICIES, DEFAULT_SEARCH_POLICY, type PolicyGroup, type PolicyMap } from './policy-map.ts';
+export {
+  DEFAULT_COUNT_POLICY,
+  DEFAULT_POLICIES,
+  DEFAULT_SEARCH_POLICY,
+  type PolicyGroup,
+  type PolicyMap,
+} from './policy-map.ts';
 export {
   type BundleContext,
   type BundleTarget,

@@ -1,8 +1,15 @@
 /** From the policy map to policy text. Strings only: `parsePolicy` and the registry decide what they mean. */
 import { CodedError } from '../codec/errors.ts';
 import type { MemberId } from '../codec/ids.ts';
+import type { FieldSpec } from '../search/index.ts';
 import { GENERAL_DEPARTMENT } from './departments.ts';
-import { DEFAULT_POLICIES, DEFAULT_SEARCH_POLICY, type PolicyGroup, type PolicyMap } from './policy-map.ts';
+import {
+  DEFAULT_COUNT_POLICY,
+  DEFAULT_POLICIES,
+  DEFAULT_SEARCH_POLICY,
+  type PolicyGroup,
+  type PolicyMap,
+} from './policy-map.ts';
 
 /** What a default policy is made for. */
 export interface PolicyContext {
@@ -50,7 +57,8 @@ export function defaultPolicy(
     .join(' or ');
 }
 
-/** Default search policy of every field of `member`'s index. */
-export function defaultSearchPolicy(member: MemberId): string {
-  return DEFAULT_SEARCH_POLICY.replaceAll('{member}', member);
+/** Default search policy of a field of `member`'s index. */
+export function defaultSearchPolicy(member: MemberId, { index }: Pick<FieldSpec, 'index'>): string {
+  const policy = index.type === 'reference' ? DEFAULT_SEARCH_POLICY : DEFAULT_COUNT_POLICY;
+  return policy.replaceAll('{member}', member);
 }

@@ -134,3 +134,9 @@ export const DEFAULT_POLICIES: PolicyMap = {
  * `role:researcher`. What it discloses: docs/keyword-map.md.
  */
 export const DEFAULT_SEARCH_POLICY = '{member}/role:researcher or {member}/role:attending';
+
+/**
+ * The same for fields that may also be counted over: whoever holds the right to count learns numbers, never hits. Not for
+ * pseudonyms: nine people of whom the answer is known and one more would make each count an answer about that one.
+ */
+export const DEFAULT_COUNT_POLICY = `${DEFAULT_SEARCH_POLICY} or {member}/right:counts`;

@@ -181,6 +181,7 @@ export {
   decideAccess,
   decideAccesses,
   decideBreakGlass,
+  decideHits,
   decideKey,
   decideSearch,
   EMPTY_STATE,

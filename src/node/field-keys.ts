@@ -84,7 +84,6 @@ export function eraseFieldKeys(
 
 /** Registers the default search fields that this custodian has not registered. Answers how many. */
 export async function ensureFields(owner: FieldOwner): Promise<number> {
-  const policy = defaultSearchPolicy(owner.id);
   const wanted = fieldSpecs().filter(
     (spec) => owner.ledger.state(STATE.field(owner.id, spec.name)) === undefined,
   );
@@ -93,7 +92,7 @@ export async function ensureFields(owner: FieldOwner): Promise<number> {
     wanted.map((spec) => ({
       field: spec.name,
       epoch: 0,
-      policy,
+      policy: defaultSearchPolicy(owner.id, spec),
       spec: encodeFieldSpec(spec),
       budgetDay: spec.budget.perDay,
       budgetEpoch: spec.budget.perEpoch,

@@ -245,6 +245,7 @@ export class MemberNode {
     this.search = new SearchService({
       member: id,
       ledger,
+      state: () => parts.engine.state,
       link,
       replicas: this.replicas,
       copies: this.copies,

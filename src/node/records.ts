@@ -309,11 +309,6 @@ export class Records {
     return { plaintext, access };
   }
 
-  /** The data key of a header-only record (a search field key), for a custodial subject. */
-  async openKey(by: Session, id: RecordId, purpose: Purpose): Promise<Uint8Array> {
-    return (await this.#openKey(by.subject, id, this.#live(id), purpose)).dataKey;
-  }
-
   /**
    * Removes the headers of what was staged and never committed, once its transaction has expired by the ledger's own
    * time; the payloads go with the next collection. Answers how many were orphans.

@@ -6,7 +6,7 @@ import { fromHex, toHex } from '../codec/bytes.ts';
 import { CodedError } from '../codec/errors.ts';
 import { hkdfSha256 } from '../codec/hash.ts';
 import { type EntryId, type MemberId, memberId, recordId } from '../codec/ids.ts';
-import { fieldRecordId, type Purpose, STATE } from '../ledger/index.ts';
+import { fieldRecordId, type Purpose, STATE, type StateView } from '../ledger/index.ts';
 import {
   type CustodianIndex,
   decodeFieldSpec,
@@ -24,13 +24,14 @@ import {
   openRistretto,
   type PatientMap,
   PatientNumbers,
+  parseQuery,
   patientMap,
+  planQuery,
   type SearchJournal,
   type SearchOpening,
   SegmentReader,
   type SegmentSource,
   sealMemo,
-  suppressedCount,
 } from '../search/index.ts';
 import type { Agent } from './agent.ts';
 import type { Copies } from './copies.ts';
@@ -38,6 +39,7 @@ import { decodeEvaluation, encodeEvaluateRequest } from './index-messages.ts';
 import type { IndexService } from './index-service.ts';
 import type { NodeLedger } from './ledger.ts';
 import type { Replicas } from './replicas.ts';
+import { countOf, countsOnly, type Tellings, tellingOf, tellingsOf, whomToAsk } from './search-answers.ts';
 import type { SegmentFolder } from './segment-files.ts';
 import type { WorkPool } from './work/pool.ts';
 import type { Parameters } from './work/tasks.ts';
@@ -50,6 +52,7 @@ const RECEIPT_WAIT_MS = 1_000;
 export interface SearchServiceOptions {
   readonly member: MemberId;
   readonly ledger: NodeLedger;
+  readonly state: () => StateView;
   readonly link: MemberLink;
   readonly replicas: Replicas;
   readonly copies: Copies;
@@ -173,24 +176,33 @@ export class SearchService {
     },
   ): Promise<Record<string, unknown>> {
     const { ledger, random } = this.#options;
-    const custodians = options.custodians ?? ledger.members();
+    const registry = await this.#fieldRegistry();
+    const fields = [...new Set(planQuery(parseQuery(query), registry).keywords.map(({ field }) => field))];
+    const tellings = (custodians: readonly MemberId[]): Tellings => this.#tellings(by, custodians, fields);
+    const { unit, answer = 'hits', limit } = options;
+    const to = whomToAsk(tellings(options.custodians ?? ledger.members()), answer);
     const committed: { entryId: EntryId }[] = [];
     const search = new FederatedSearch(
       this.#ports(by, options.purpose as Purpose, committed),
-      await this.#fieldRegistry(),
+      registry,
       this.#clientKey(by),
       random,
       await openRistretto(),
     );
-    const found = await search.query({ query, unit: options.unit, custodians, top: options.limit });
-    const named = (custodian: string, indexNo: number): string | undefined =>
-      ledger.book.rows(memberId(custodian))[indexNo]?.record;
-    const { unit, lag, missing, evaluated } = found;
-    if (options.answer === 'count') {
-      const hits = found.records.reduce((sum, { numbers }) => sum + numbers.length, 0);
-      const count = suppressedCount(unit === 'patient' ? found.patients.length : hits);
-      return { unit, custody: 'gateway', count, lag, missing, evaluated, committed };
+    const top = answer === 'hits' ? { top: limit } : {};
+    const found = await search.query({ query, unit, custodians: to.asked, ...top });
+    // Asked again: what was granted when the query began may have ended meanwhile.
+    const isCounted = tellings(to.asked).count.length > 0;
+    const rowOf = (custodian: string, indexNo: number) => ledger.book.rows(memberId(custodian))[indexNo];
+    const { lag, evaluated } = found;
+    const missing = [...to.missing, ...found.missing];
+    if (answer === 'count') {
+      const count = countOf(found, !isCounted, (custodian, indexNo) => rowOf(custodian, indexNo)?.patient);
+      return { unit, custody: 'gateway', ...count, lag, missing, evaluated, committed };
     }
+    if (isCounted) throw countsOnly();
+    const named = (custodian: string, indexNo: number): string | undefined =>
+      rowOf(custodian, indexNo)?.record;
     return {
       unit,
       custody: 'gateway',
@@ -204,6 +216,13 @@ export class SearchService {
       evaluated,
       committed,
     };
+  }
+
+  /** Which custodians let the session's subject be told what of a search over `fields`, by the state of now. */
+  #tellings(by: Session, custodians: readonly MemberId[], fields: readonly string[]): Tellings {
+    const { ledger, state } = this.#options;
+    const [view, time] = [state(), ledger.tipTimeMs()];
+    return tellingsOf(custodians, (custodian) => tellingOf(view, by.subject, custodian, fields, time));
   }
 
   /** The opening of a Search entry that this gateway wrote for the session's subject. Throws `search.opening_unknown`. */

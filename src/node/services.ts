@@ -4,7 +4,12 @@ import type { CommittedEntry, Services, Session } from '../api/ports.ts';
 import { toHex } from '../codec/bytes.ts';
 import { CodedError } from '../codec/errors.ts';
 import type { EntryId, RecordId, SubjectId } from '../codec/ids.ts';
-import { DEFAULT_POLICIES, DEFAULT_SEARCH_POLICY, toBalpAuditEvents } from '../fhir/index.ts';
+import {
+  DEFAULT_COUNT_POLICY,
+  DEFAULT_POLICIES,
+  DEFAULT_SEARCH_POLICY,
+  toBalpAuditEvents,
+} from '../fhir/index.ts';
 import { hasRight, type Purpose, STATE } from '../ledger/index.ts';
 import { handleIpfsRequest, restoredMark } from '../storage/index.ts';
 import { askAdmission } from './admission.ts';
@@ -124,7 +129,11 @@ export function servicesOf(node: MemberNode): Services {
     consentsOf: (subject, { limit, cursor }) => consentsOf(node, subject, limit, cursor),
     auditEvents: (by, filter) => auditEvents(node, by, filter),
     policyText,
-    defaultPolicies: () => ({ records: DEFAULT_POLICIES, search: DEFAULT_SEARCH_POLICY }),
+    defaultPolicies: () => ({
+      records: DEFAULT_POLICIES,
+      search: DEFAULT_COUNT_POLICY,
+      pseudonyms: DEFAULT_SEARCH_POLICY,
+    }),
     importBundle: (by, body) => importDocument({ member: node.id, records, subjects }, by, body),
     ready: () => isReady(node),
     status: async () => {

@@ -51,6 +51,20 @@ describe.skipIf(!isBuilt)('hippocrypt search-audit and epoch (needs the build in
     await rm(dir, { recursive: true, force: true });
   });
 
+  it('counts what a device or the right to hits shows exactly, and tells a right to count nothing of few', async () => {
+    const attributes = ['mercy/right:counts'];
+    await town.people.enrol({ name: 'cyd', member: 'mercy', kind: 'person', attributes, custody: 'gateway' });
+    await login('cyd');
+    const counted = (name: string) =>
+      json<object>(name, 'search', 'text:asthma', '--unit', 'record', '--custodian', 'mercy', '--count');
+    expect(await counted('ada')).toMatchObject({ count: 1, exact: true });
+    expect(await counted('bob')).toMatchObject({ count: 1, exact: true });
+    expect(await counted('cyd')).toMatchObject({ count: null, exact: false });
+    const hits = await as('cyd', 'search', 'text:asthma', '--custodian', 'mercy');
+    expect([hits.code === 0, hits.stdout]).toEqual([false, '']);
+    expect(hits.stderr).toContain('search.counts_only');
+  });
+
   it.each(['ada', 'bob'])('%s shows an auditor what was searched for', async (name) => {
     type Found = { records: unknown[]; committed: { entryId: string }[] };
     const found = await json<Found>(

@@ -4,10 +4,11 @@
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Hippocrypt, SearchReport } from '../../src/client/index.ts';
-import { fromBase64url, toBase64url } from '../../src/codec/bytes.ts';
+import { fromBase64url, toBase64url, toHex } from '../../src/codec/bytes.ts';
 import type { CodedError } from '../../src/codec/errors.ts';
 import { memberId } from '../../src/codec/ids.ts';
 import { extractKeywords, fieldSpecs } from '../../src/fhir/index.ts';
+import { fieldRecordId } from '../../src/ledger/index.ts';
 import { decodeFieldSpec, encodeFieldSpec, fieldRegistry, parseQuery } from '../../src/search/index.ts';
 import { startTown, type Town } from '../node/consortium.ts';
 import { type ImportedSample, importSample } from '../node/sample.ts';
@@ -153,34 +154,6 @@ describe('answers', () => {
     expect(answer.patients).toHaveLength(3);
   });
 
-  it('as counts are rounded, suppressed when small, and carry no pseudonym', async () => {
-    const analyst = await town.people.enrol({
-      name: 'counting',
-      member: 'university',
-      kind: 'person',
-      attributes: MEMBERS.map((member) => `${member}/role:researcher`),
-      custody: 'gateway',
-    });
-    const count = async (query: string, unit: 'patient' | 'record'): Promise<unknown> => {
-      const body = { query, unit, answer: 'count' };
-      const answer = await analyst.gateway.json<object>('POST', '/v1/search/query', { body });
-      expect(Object.keys(answer)).not.toContain('patients');
-      expect(JSON.stringify(answer)).not.toContain(sample.records[0].record);
-      return (answer as { count: unknown }).count;
-    };
-    const exact = plainPatients(parseQuery('condition:E11.9'), REGISTRY, plain).length;
-    expect(await count('condition:E11.9', 'patient')).toBe(exact < 10 ? null : 5 * Math.round(exact / 5));
-    const records = MEMBERS.flatMap((custodian) =>
-      plainRecords(
-        parseQuery('type:Observation'),
-        REGISTRY,
-        plain.filter((one) => one.custodian === custodian),
-      ),
-    ).length;
-    expect(records).toBeGreaterThan(10);
-    expect(await count('type:Observation', 'record')).toBe(5 * Math.round(records / 5));
-  });
-
   it('are refused to who may not search the field, and the verdict stands on the ledger', async () => {
     const clerk = await town.client('clerk');
     const report = await clerk.search.query('condition:E11.9').then(
@@ -194,6 +167,128 @@ describe('answers', () => {
     const run = researcher.search.query('condition:E11.9 and (');
     await expect(run).rejects.toMatchObject({ code: 'search.syntax' });
     await run.catch((error: CodedError) => expect(error.details.column).toBeTypeOf('number'));
+  });
+});
+
+describe('counts', () => {
+  const COUNTS = MEMBERS.map((member) => `${member}/right:counts`);
+  type Answer = Record<string, unknown> & { missing: { custodian: string; code: string }[] };
+  const custodial = (name: string, attributes: readonly string[]): Promise<Hippocrypt> =>
+    town.people.enrol({ name, member: 'university', kind: 'person', attributes, custody: 'gateway' });
+  const ask = (client: Hippocrypt, query: string, more: object = {}): Promise<Answer> =>
+    client.gateway.json<Answer>('POST', '/v1/search/query', { body: { query, answer: 'count', ...more } });
+  const codeOf = (run: Promise<unknown>): Promise<string> =>
+    run.then(
+      () => 'answered',
+      (error: CodedError) => error.code,
+    );
+  const patients = (query: string): string[] => plainPatients(parseQuery(query), REGISTRY, plain);
+
+  it('are exact for who may see the hits, however small', async () => {
+    const analyst = await custodial(
+      'exact',
+      MEMBERS.map((member) => `${member}/role:researcher`),
+    );
+    for (const query of ['condition:E11.9', 'condition:Z99.9', 'type:Patient'])
+      expect(await ask(analyst, query)).toMatchObject({ count: patients(query).length, exact: true });
+    const observations = MEMBERS.flatMap((custodian) => {
+      const own = plain.filter((one) => one.custodian === custodian);
+      return plainRecords(parseQuery('type:Observation'), REGISTRY, own);
+    });
+    expect(await ask(analyst, 'type:Observation', { unit: 'record' })).toMatchObject({
+      count: observations.length,
+      exact: true,
+    });
+  });
+
+  it('are rounded and small ones hidden for who has the right to count alone; no answer names a hit', async () => {
+    const counter = await custodial('counter', COUNTS);
+    const told = patients('type:Patient').length;
+    expect(told).toBeGreaterThanOrEqual(10);
+    const answers = [
+      await ask(counter, 'type:Patient'),
+      await ask(counter, 'condition:E11.9 and condition:I10 and medication:860975'),
+      await ask(counter, 'condition:Z99.9'),
+    ];
+    expect(answers.map(({ count, exact }) => [count, exact])).toEqual([
+      [5 * Math.round(told / 5), false],
+      [null, false],
+      [null, false],
+    ]);
+    const allowed = ['committed', 'count', 'custody', 'evaluated', 'exact', 'lag', 'missing', 'unit'];
+    for (const answer of answers) {
+      expect(Object.keys(answer).sort()).toEqual(allowed);
+      const text = JSON.stringify(answer);
+      for (const { record, patient } of sample.records) {
+        expect(text).not.toContain(record);
+        expect(text).not.toContain(patient ?? record);
+      }
+    }
+  });
+
+  it('are not asked of chosen people: the field of pseudonyms is not open to a right to count', async () => {
+    const counter = await custodial('counter', COUNTS);
+    const few = patients('type:Patient').slice(0, 9).join(', ');
+    const run = ask(counter, `patient in {${few}} and condition:E11.9`);
+    expect(await codeOf(run)).toBe('access.denied');
+  });
+
+  it('come without hits: those are refused, of all custodians or of the ones that only let count', async () => {
+    const counter = await custodial('counter', COUNTS);
+    const height = () => town.node('university').ledger.tip().height;
+    const before = height();
+    expect(await codeOf(ask(counter, 'condition:E11.9', { answer: 'hits' }))).toBe('search.counts_only');
+    expect(height()).toBe(before);
+    const mixed = await custodial('mixed', ['mercy/role:researcher', 'st-luke/right:counts']);
+    const hitsOf = await ask(mixed, 'condition:E11.9', { answer: 'hits', unit: 'record' });
+    expect(hitsOf.missing.map(({ custodian, code }) => [custodian, code]).sort()).toEqual([
+      ['county-general', 'search.policy'],
+      ['st-luke', 'search.counts_only'],
+      ['university', 'search.policy'],
+    ]);
+    const own = plain.filter(({ custodian }) => custodian === 'mercy');
+    const numbers = (hitsOf.records as { custodian: string; indexNo: number }[]).map(
+      ({ custodian, indexNo }) => `${custodian} ${indexNo}`,
+    );
+    expect(numbers.sort()).toEqual(
+      plainRecords(parseQuery('condition:E11.9'), REGISTRY, own)
+        .map((indexNo) => `mercy ${indexNo}`)
+        .sort(),
+    );
+  });
+
+  it('are not mixed with hits: the difference would be the exact number of those that only let count', async () => {
+    const mixed = await custodial('mixed', ['mercy/role:researcher', 'st-luke/right:counts']);
+    expect(await codeOf(ask(mixed, 'type:Patient'))).toBe('search.counts_mixed');
+    expect(await ask(mixed, 'type:Patient', { custodians: ['mercy'] })).toMatchObject({ exact: true });
+    expect(await ask(mixed, 'type:Patient', { custodians: ['st-luke'] })).toMatchObject({ exact: false });
+  });
+
+  it('cannot be turned into hits by another door: no tokens without a signature of one’s own, no field key', async () => {
+    const counter = await custodial('counter', COUNTS);
+    const items = [[toBase64url(new Uint8Array(32).fill(1))]];
+    expect(await codeOf(counter.gateway.json('POST', '/v1/search/tokens', { body: { items } }))).toBe(
+      'custody.client_signs',
+    );
+    const key = toHex(fieldRecordId('mercy', 'condition', 0));
+    const open = counter.gateway.json('POST', `/v1/records/${key}/open`, { body: { purpose: 'research' } });
+    expect(await codeOf(open)).toBe('record.no_payload');
+    const [hit] = sample.records;
+    const record = counter.gateway.json('POST', `/v1/records/${hit.record}/open`, {
+      body: { purpose: 'research' },
+    });
+    expect(await codeOf(record)).toBe('access.denied');
+  });
+
+  it('are not for somebody with keys of its own, who would see what they open', async () => {
+    const device = town.people.enrol({
+      name: 'counter-with-device',
+      member: 'university',
+      kind: 'person',
+      attributes: ['mercy/right:counts'],
+      custody: 'client',
+    });
+    expect(await codeOf(device)).toBe('right.custody');
   });
 });
 

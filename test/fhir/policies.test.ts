@@ -16,6 +16,7 @@ import {
   defaultRegistry,
   defaultSearchPolicy,
   departmentOf,
+  fieldSpecs,
   policyGroupOf,
 } from '../../src/fhir/index.ts';
 import { PATIENT } from './shared.ts';
@@ -87,7 +88,11 @@ describe('default policies', () => {
         expect(new Set(attributes).size).toBe(attributes.length);
       }
     }
-    expect(() => checkPolicy(parsePolicy(defaultSearchPolicy(member)), registry)).not.toThrow();
+    for (const spec of fieldSpecs()) {
+      const text = defaultSearchPolicy(member, spec);
+      expect(() => checkPolicy(parsePolicy(text), registry)).not.toThrow();
+      expect([spec.name, text.includes('right:counts')]).toEqual([spec.name, spec.name !== 'patient']);
+    }
   });
 
   it.each(['0011', `${PATIENT}0`, `${PATIENT} or role:x`.slice(0, 40), PATIENT.toUpperCase()])(

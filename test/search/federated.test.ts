@@ -218,4 +218,12 @@ describe('counts', () => {
   ])('%i is told as %s', (count, told) => {
     expect(suppressedCount(count)).toBe(told);
   });
+
+  test('of fewer than ten people are not told, however many their records', () => {
+    expect([suppressedCount(200, 9), suppressedCount(200, 10), suppressedCount(9, 200)]).toEqual([
+      null,
+      200,
+      null,
+    ]);
+  });
 });

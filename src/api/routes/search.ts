@@ -317,7 +317,8 @@ export function searchRoutes(scope: FastifyInstance, services: Services): void {
       schema: {
         summary: 'Plain query through the gateway',
         description:
-          'For callers without the SDK: this gateway sees the query and always writes Search entries for it.',
+          'For callers without the SDK: this gateway sees the query and always writes Search entries for it. Who may search a field by a ' +
+          'right to count (`<member>/right:counts`) alone gets counts only, and those suppressed.',
         tags: ['search'],
         security: bearer,
         body: z.object({
@@ -329,7 +330,10 @@ export function searchRoutes(scope: FastifyInstance, services: Services): void {
           answer: z
             .enum(['hits', 'count'])
             .default('hits')
-            .describe('`count`: how many, to the nearest 5, and null below 10; no pseudonym, no record'),
+            .describe(
+              '`count`: how many and `exact`, no pseudonym, no record; exact for who may see the hits, else to the nearest 5 and null ' +
+                'below 10',
+            ),
         }),
         response: { 200: z.record(z.string(), z.unknown()), ...problems },
       },

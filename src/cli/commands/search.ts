@@ -1,10 +1,10 @@
 /** Private search and its fields. */
 import { readFile } from 'node:fs/promises';
 import type { Command } from 'commander';
-import type { OpenedSearch, OpeningFile, Purpose } from '../../client/index.ts';
+import type { Hippocrypt, OpenedSearch, OpeningFile, Purpose, SearchReport } from '../../client/index.ts';
 import { CodedError } from '../../codec/errors.ts';
 import { wholeNumber } from '../arguments.ts';
-import { table } from '../output.ts';
+import { type Output, table } from '../output.ts';
 import { connectProfile } from '../profile.ts';
 import { type CommonOptions, runs } from '../run.ts';
 
@@ -13,6 +13,7 @@ interface SearchCliOptions extends CommonOptions {
   readonly purpose: Purpose;
   readonly custodian?: string[];
   readonly limit: number;
+  readonly count?: boolean;
 }
 
 export function searchCommands(program: Command): void {
@@ -24,33 +25,22 @@ export function searchCommands(program: Command): void {
       .option('--unit <unit>', 'patient or record', 'patient')
       .option('--purpose <purpose>', 'why', 'research')
       .option('--custodian <member...>', 'only these')
-      .option('--limit <n>', 'best so many', wholeNumber(1, 1000), 20),
+      .option('--limit <n>', 'best so many', wholeNumber(1, 1000), 20)
+      .option('--count', 'only how many'),
     async (output, options, [query]) => {
       const client = await connectProfile();
       const { unit, purpose, custodian: custodians, limit } = options;
+      const asked = { unit, purpose, limit, ...(custodians === undefined ? {} : { custodians }) };
+      if (options.count === true) {
+        const counted = await count(client, query, asked);
+        tellMissing(output, counted);
+        output.result(counted, () => printCount(counted));
+        return counted.missing.length === 0 ? 0 : 1;
+      }
       const found = client.context.hasDevice
-        ? await client.search.query(query, {
-            unit,
-            purpose,
-            limit,
-            ...(custodians === undefined ? {} : { custodians }),
-          })
-        : await client.gateway.json<Awaited<ReturnType<typeof client.search.query>>>(
-            'POST',
-            '/v1/search/query',
-            {
-              body: {
-                query,
-                unit,
-                purpose,
-                limit,
-                ...(custodians === undefined ? {} : { custodians }),
-              },
-            },
-          );
-      for (const one of found.committed ?? []) output.note(`stands on the ledger: ${one.entryId}`);
-      for (const one of found.missing)
-        output.note(`not in the answer: ${one.custodian} (${one.code}: ${one.message})`);
+        ? await client.search.query(query, asked)
+        : await client.gateway.json<SearchReport>('POST', '/v1/search/query', { body: { query, ...asked } });
+      tellMissing(output, found);
       output.result(found, () =>
         unit === 'patient'
           ? [`${found.patients.length} patients`, ...found.patients.map((patient) => `  ${patient}`)].join(
@@ -134,6 +124,38 @@ export function searchCommands(program: Command): void {
       ),
     );
   });
+}
+
+type Asked = NonNullable<Parameters<Hippocrypt['search']['query']>[1]>;
+type Seen = Pick<SearchReport, 'committed' | 'missing'>;
+
+/** How many; null when a gateway does not tell. */
+interface Counted extends Pick<SearchReport, 'unit' | 'committed' | 'missing'> {
+  readonly count: number | null;
+  readonly exact: boolean;
+}
+
+/** Of a private search all that its keys open; of a gateway what the account's rights are told. */
+async function count(
+  { context, gateway, search }: Hippocrypt,
+  query: string,
+  asked: Asked,
+): Promise<Counted> {
+  if (!context.hasDevice) {
+    return gateway.json('POST', '/v1/search/query', { body: { query, ...asked, answer: 'count' } });
+  }
+  const { unit, patients, records, committed, missing } = await search.query(query, asked);
+  return { unit, count: (unit === 'patient' ? patients : records).length, exact: true, committed, missing };
+}
+
+function printCount({ unit, count, exact }: Counted): string {
+  const number = count === null ? 'too few to be told:' : exact ? String(count) : `about ${count}`;
+  return `${number} ${unit}s`;
+}
+
+function tellMissing(output: Output, { committed, missing }: Seen): void {
+  for (const one of committed ?? []) output.note(`stands on the ledger: ${one.entryId}`);
+  for (const one of missing) output.note(`not in the answer: ${one.custodian} (${one.code}: ${one.message})`);
 }
 
 function openingOfText(text: string): OpeningFile {

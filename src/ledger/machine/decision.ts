@@ -15,7 +15,7 @@ import type { Transaction } from '../entries/transaction.ts';
 import { heldAttributes, holds, inForce, standingAgainst } from './holding.ts';
 import type { Meter } from './meter.ts';
 import { policyName, policyOf, registered, registryOf, satisfies } from './policies.ts';
-import { hasRight } from './rights.ts';
+import { hasRight, isRightToCount } from './rights.ts';
 import { type FieldState, type RecordState, STATE, type StateView } from './state.ts';
 
 /** Milliseconds of one budget day. */
@@ -161,16 +161,34 @@ export function decideSearch(view: StateView, use: SearchUse, time: number, mete
   const field = view.get(STATE.field(use.custodian, use.field));
   if (field === undefined) return denied('field_unknown');
   if (!servesEpoch(field, use.epoch, time)) return denied('epoch_stale');
-  const registry = registryOf(view);
   meter?.spendPolicy(field.policy);
   meter?.spend(view.get(STATE.held(use.subject))?.length ?? 0);
-  const held = heldAttributes(view, use.subject, time);
-  const against = registered(standingAgainst(view, use.subject, held), registry);
-  if (!satisfies(policyOf(field.policy), registered(held, registry), against, registry))
-    return denied('policy');
+  if (!admits(view, field, use.subject, heldAttributes(view, use.subject, time))) return denied('policy');
   const { used, usedEpoch } = budgetOf(view, use, field, time);
   const isWithin = used + use.count <= field.budgetDay && usedEpoch + use.count <= field.budgetEpoch;
   return isWithin ? GRANTED : denied('budget');
+}
+
+/**
+ * Whether what `decideSearch` grants shows hits. Who is granted a search by a right to count alone is told how many there
+ * are; the gateway that holds such a subject's keys keeps to it.
+ */
+export function decideHits(
+  view: StateView,
+  use: Pick<SearchUse, 'subject' | 'custodian' | 'field'>,
+  time: number,
+): boolean {
+  const field = view.get(STATE.field(use.custodian, use.field));
+  if (field === undefined) return false;
+  const held = heldAttributes(view, use.subject, time).filter((attribute) => !isRightToCount(attribute));
+  return admits(view, field, use.subject, held);
+}
+
+/** Whether a field's search policy is satisfied by these attributes of the subject. */
+function admits(view: StateView, field: FieldState, subject: string, held: readonly string[]): boolean {
+  const registry = registryOf(view);
+  const against = registered(standingAgainst(view, subject, held), registry);
+  return satisfies(policyOf(field.policy), registered(held, registry), against, registry);
 }
 
 /**

@@ -18,6 +18,7 @@ export {
   decideAccess,
   decideAccesses,
   decideBreakGlass,
+  decideHits,
   decideKey,
   decideSearch,
   type KeyUse,

@@ -23,6 +23,8 @@ export const REFUSALS = {
   'tx.signature': 'The signature is not the registered key’s over these bytes.',
   /** The signer lacks the right for its own member. */
   'right.missing': 'The signer does not hold the right that this entry needs.',
+  /** A right to count for somebody whose own keys would open what is counted. */
+  'right.custody': 'A right to count is for subjects whose one key is in a gateway’s custody.',
   'subject.unknown': 'No such subject.',
   'subject.exists': 'The subject is enrolled already.',
   'subject.revoked': 'The subject is revoked.',

@@ -1,5 +1,6 @@
 /** Rights: attributes of the reserved label `right`, qualified by the member they are for (docs/entries.md). */
 import { holds } from './holding.ts';
+import { attributeOf } from './policies.ts';
 import { refuse } from './refusal.ts';
 import type { RuleContext } from './rule.ts';
 import { STATE, type StateView } from './state.ts';
@@ -12,6 +13,7 @@ export const RIGHTS = [
   'privacy',
   'emergency',
   'auditor',
+  'counts',
 ] as const;
 export type Right = (typeof RIGHTS)[number];
 
@@ -20,6 +22,12 @@ export const RIGHT_LABEL = 'right';
 /** Printed attribute of a right. */
 export function rightAttribute(member: string, right: Right): string {
   return `${member}/${RIGHT_LABEL}:${right}`;
+}
+
+/** Whether a printed attribute is a right to count, of any member: it earns the number of a search's hits and nothing of them. */
+export function isRightToCount(attribute: string): boolean {
+  const { label, value } = attributeOf(attribute);
+  return label === RIGHT_LABEL && value === 'counts';
 }
 
 /**

@@ -6,12 +6,20 @@ import type { PublicKey } from '../../codec/signature.ts';
 import { SUBJECT_KEYS_MAX } from '../entries/bounds.ts';
 import { subjectProofMessage } from '../entries/proofs.ts';
 import type { AttributeSet } from '../entries/subjects.ts';
-import { activeSubject, bumpGeneration, endAttribute, generationOf, holds, setAttribute } from './holding.ts';
+import {
+  activeSubject,
+  bumpGeneration,
+  endAttribute,
+  generationOf,
+  heldAttributes,
+  holds,
+  setAttribute,
+} from './holding.ts';
 import { KEY_PROOF_COST } from './meter.ts';
 import { type Attribute, attributeOf, checkAttribute, registryOf } from './policies.ts';
 import { checkNewKey } from './public-keys.ts';
 import { refuse } from './refusal.ts';
-import { RIGHT_LABEL, RIGHTS, type Right, requireRight, rightAttribute } from './rights.ts';
+import { isRightToCount, RIGHT_LABEL, RIGHTS, type Right, requireRight, rightAttribute } from './rights.ts';
 import { NOTHING, type Rule, type RuleContext } from './rule.ts';
 import { STATE } from './state.ts';
 
@@ -69,10 +77,11 @@ function requireGuardian(context: RuleContext, id: string, member: string): void
 
 /** Appends a key and retires others. */
 export const subjectKeyPut: Rule<'SubjectKeyPut'> = (context, body) => {
-  const { state } = context;
+  const { state, time } = context;
   const id = toHex(body.subject);
   const subject = activeSubject(state, id);
   requireGuardian(context, id, subject.member);
+  if (heldAttributes(state, id, time).some(isRightToCount)) refuse('right.custody');
   checkProof(context, body.subject, subject.member, body.key, body.proof);
   if (subject.keys.length >= SUBJECT_KEYS_MAX || body.retire.some((ix) => ix >= subject.keys.length)) {
     refuse('subject.keys', { max: SUBJECT_KEYS_MAX });
@@ -110,7 +119,8 @@ function grant(context: RuleContext, body: AttributeSet): number {
   const { state, time, meter } = context;
   const id = toHex(body.subject);
   meter.spend(state.get(STATE.held(id))?.length ?? 0);
-  activeSubject(state, id);
+  const { custody, keys } = activeSubject(state, id);
+  if (isRightToCount(body.attribute) && (custody !== 'gateway' || keys.length > 1)) refuse('right.custody');
   if (body.until !== null && body.until <= time) refuse('attribute.until');
   setAttribute(state, id, body.attribute, body.until, time);
   return generationOf(state, id);

@@ -1,10 +1,20 @@
 /** FieldKeyPut and Search: who may have keywords evaluated, and how many (search-security section 3). */
 import { describe, expect, it } from 'vitest';
 import { toHex } from '../../../src/codec/bytes.ts';
-import { couldSearch, fieldRecordId, STATE, stillInForce } from '../../../src/ledger/index.ts';
+import {
+  couldSearch,
+  decideHits,
+  decideSearch,
+  fieldRecordId,
+  STATE,
+  stillInForce,
+} from '../../../src/ledger/index.ts';
 import {
   bytesOf,
   DAY_MS,
+  enrolment,
+  genesisDocument,
+  LABELS,
   operatorOf,
   policy,
   recordItem,
@@ -118,6 +128,30 @@ describe('Search', () => {
     expect(await reason(ledger, search(1))).toBe('epoch_stale');
     await ledger.put(ALDER, 'AttributeEnd', { subject: subjectOf('ada'), attribute: 'alder/role:doctor' });
     expect(await reason(ledger)).toBe('policy');
+  });
+
+  it('by a right to count alone shows no hits; with a grant of its own beside it, it does', async () => {
+    const right = { label: 'right', type: 'text', width: null, values: null, shared: false } as const;
+    const document = { ...genesisDocument(), labels: [...LABELS, right] };
+    const ledger = await TestLedger.open({ document });
+    const counted = policy('alder/role:doctor or alder/right:counts');
+    await ledger.put(ALDER, 'FieldKeyPut', field(0, { policy: counted }));
+    await ledger.put(ALDER, 'SubjectPut', { ...enrolment('eve', 'alder'), custody: 'gateway' });
+    const use = { subject: subjectHex('eve'), custodian: 'alder', field: 'Condition.code' };
+    const told = () => [
+      decideSearch(ledger.engine.state, { ...use, epoch: 0, count: 0 }, ledger.time).granted,
+      decideHits(ledger.engine.state, use, ledger.time),
+    ];
+    const attribute = (text: string) => ({ subject: subjectOf('eve'), attribute: `alder/${text}` });
+    expect(told()).toEqual([false, false]);
+    await ledger.put(ALDER, 'AttributeSet', { ...attribute('right:counts'), until: null });
+    expect(told()).toEqual([true, false]);
+    expect(await reason(ledger, search(), 'eve')).toBe('ok');
+    await ledger.put(ALDER, 'AttributeSet', { ...attribute('role:doctor'), until: null });
+    expect(told()).toEqual([true, true]);
+    await ledger.put(ALDER, 'AttributeEnd', attribute('right:counts'));
+    expect(told()).toEqual([true, true]);
+    expect(decideHits(ledger.engine.state, { ...use, field: 'other' }, ledger.time)).toBe(false);
   });
 
   it('counts granted evaluations by day and by epoch; a denied one costs nothing', async () => {

@@ -101,6 +101,38 @@ describe('SubjectKeyPut', () => {
   });
 });
 
+describe('a right to count', () => {
+  const RIGHT = 'alder/right:counts';
+  const custodial = (name: string) => ({ ...enrolment(name, 'alder'), custody: 'gateway' as const });
+  const secondKey = (name: string) => {
+    const signer = signerOf(`${name} second`);
+    const key = signer.publicKey;
+    const proof = signer.sign(subjectProofMessage('test-net', subjectOf(name), 'alder', key));
+    return { subject: subjectOf(name), key, hpkeKey: bytesOf('hpke'), proof, retire: [] };
+  };
+
+  it('is for subjects in a gateway’s custody: who has keys of its own would open what is counted', async () => {
+    const ledger = await TestLedger.open();
+    await ledger.enrol('ada', 'alder');
+    await ledger.put(ALDER, 'SubjectPut', custodial('eve'));
+    expect(await ledger.refusal(ALDER, 'AttributeSet', set('ada', RIGHT))).toBe('right.custody');
+    expect(await ledger.refusal(BIRCH, 'AttributeSet', set('eve', 'birch/right:counts'))).toBe('none');
+    expect(await ledger.refusal(ALDER, 'AttributeSet', set('eve', RIGHT))).toBe('none');
+  });
+
+  it('and a key of one’s own are never held together, whichever came first', async () => {
+    const ledger = await TestLedger.open();
+    for (const name of ['eve', 'bob']) await ledger.put(ALDER, 'SubjectPut', custodial(name));
+    await ledger.put(ALDER, 'AttributeSet', set('eve', RIGHT));
+    expect(await ledger.refusal(ALDER, 'SubjectKeyPut', secondKey('eve'))).toBe('right.custody');
+    await ledger.put(ALDER, 'SubjectKeyPut', secondKey('bob'));
+    expect(await ledger.refusal(ALDER, 'AttributeSet', set('bob', RIGHT))).toBe('right.custody');
+    await ledger.put(ALDER, 'AttributeEnd', end('eve', RIGHT));
+    await ledger.put(ALDER, 'SubjectKeyPut', secondKey('eve'));
+    expect(await ledger.refusal(ALDER, 'AttributeSet', set('eve', RIGHT))).toBe('right.custody');
+  });
+});
+
 describe('AttributeSet and AttributeEnd', () => {
   it('only the issuer’s registrar grants, only registered labels and legal values', async () => {
     const ledger = await TestLedger.open();
