@@ -13,7 +13,7 @@ import { decodeFieldSpec, encodeFieldSpec, fieldRegistry, parseQuery } from '../
 import { startTown, type Town } from '../node/consortium.ts';
 import { type ImportedSample, importSample } from '../node/sample.ts';
 import { type PlainRecord, plainPatients, plainRecords } from '../search/reference.ts';
-import { deceive, flipped, inJson, Liar } from './liar.ts';
+import { codeOf, deceive, flipped, inJson, Liar } from './liar.ts';
 
 const MEMBERS = ['mercy', 'st-luke', 'county-general', 'university'];
 const REGISTRY = fieldRegistry(fieldSpecs());
@@ -177,11 +177,6 @@ describe('counts', () => {
     town.people.enrol({ name, member: 'university', kind: 'person', attributes, custody: 'gateway' });
   const ask = (client: Hippocrypt, query: string, more: object = {}): Promise<Answer> =>
     client.gateway.json<Answer>('POST', '/v1/search/query', { body: { query, answer: 'count', ...more } });
-  const codeOf = (run: Promise<unknown>): Promise<string> =>
-    run.then(
-      () => 'answered',
-      (error: CodedError) => error.code,
-    );
   const patients = (query: string): string[] => plainPatients(parseQuery(query), REGISTRY, plain);
 
   it('are exact for who may see the hits, however small', async () => {
