@@ -7,7 +7,6 @@
 import { ed25519 } from '@noble/curves/ed25519.js';
 import { p256 } from '@noble/curves/nist.js';
 import { concat, fromHex } from './bytes.ts';
-import { provesEd25519 } from './ed25519/index.ts';
 import { CodedError } from './errors.ts';
 import { nodeCrypto } from './node-crypto.ts';
 
@@ -48,15 +47,9 @@ type KeyObject = import('node:crypto').KeyObject;
 const IMPORTED_MAX = 4096;
 const imported = new Map<string, KeyObject>();
 
-const nameOf = (key: Uint8Array): string =>
-  Buffer.from(key.buffer, key.byteOffset, key.byteLength).toString('latin1');
-
 /** Keys of the two algorithms differ in length, so one table serves both. */
-function importKey(
-  crypto: NonNullable<typeof nodeCrypto>,
-  { alg, key }: PublicKey,
-  name = nameOf(key),
-): KeyObject {
+function importKey(crypto: NonNullable<typeof nodeCrypto>, { alg, key }: PublicKey): KeyObject {
+  const name = Buffer.from(key).toString('latin1');
   const known = imported.get(name);
   if (known !== undefined) return known;
   const object = crypto.createPublicKey({
@@ -82,9 +75,7 @@ export function verifySignature(publicKey: PublicKey, message: Uint8Array, signa
     }
     if (publicKey.key.length !== 32) return false;
     if (nodeCrypto === undefined) return ed25519.verify(signature, message, publicKey.key, { zip215: false });
-    const name = nameOf(publicKey.key);
-    if (provesEd25519(name, publicKey.key, message, signature)) return true;
-    return nodeCrypto.verify(null, message, importKey(nodeCrypto, publicKey, name), signature);
+    return nodeCrypto.verify(null, message, importKey(nodeCrypto, publicKey), signature);
   } catch {
     return false;
   }
