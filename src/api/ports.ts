@@ -244,6 +244,8 @@ export interface Services {
         limit: number;
         /** `count`: how many and nothing else of the hits; rounded and suppressed for who may not see them. */
         answer?: 'hits' | 'count';
+        /** How old the state of this gateway may be; default 70 s. */
+        maxAgeMs?: number;
       },
     ): Promise<unknown>;
   };

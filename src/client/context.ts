@@ -4,6 +4,7 @@ import { fromBase64url } from '../codec/bytes.ts';
 import { CodedError } from '../codec/errors.ts';
 import type { EntryBodies, EntryType } from '../ledger/entries/index.ts';
 import type { Device } from './device.ts';
+import { FRESHNESS_MS } from './freshness.ts';
 import type { Gateway } from './http.ts';
 
 /** Uniform random bytes of the platform. */
@@ -16,6 +17,8 @@ export interface ContextOptions {
   readonly backend?: 'mcl' | 'noble';
   readonly random?: (length: number) => Uint8Array;
   readonly now?: () => number;
+  /** How old a proven state may be by `now`; default `FRESHNESS_MS`, `Infinity` for any age. */
+  readonly freshnessMs?: number;
   /** The chain that the caller expects; a gateway of another one is refused. */
   readonly chainId?: string;
 }
@@ -44,6 +47,7 @@ export class Context {
   readonly gateway: Gateway;
   readonly random: (length: number) => Uint8Array;
   readonly now: () => number;
+  readonly freshnessMs: number;
   readonly #device: Device | undefined;
   readonly #backend: 'mcl' | 'noble' | undefined;
   readonly #expectedChain: string | undefined;
@@ -57,6 +61,7 @@ export class Context {
     this.gateway = options.gateway;
     this.random = options.random ?? platformRandom;
     this.now = options.now ?? Date.now;
+    this.freshnessMs = options.freshnessMs ?? FRESHNESS_MS;
     this.#device = options.device;
     this.#backend = options.backend;
     this.#expectedChain = options.chainId;

@@ -4,6 +4,7 @@
  */
 import { equalBytes, fromBase64url, toHex } from '../codec/bytes.ts';
 import { CodedError, hasCode } from '../codec/errors.ts';
+import type { Checkpoint } from '../ledger/verify/index.ts';
 import {
   type CustodianIndex,
   decodeManifest,
@@ -29,6 +30,9 @@ interface Head {
   readonly records: number;
   readonly numbers: Chained | null;
   readonly dead: Chained | null;
+  readonly checkpoint: Checkpoint;
+  /** The bound that it was asked under. */
+  readonly maxAgeMs: number | undefined;
 }
 
 interface HeldIndex {
@@ -58,12 +62,17 @@ export class IndexCopies {
     this.#source = segmentSource(context.gateway);
   }
 
-  /** Has the newest state of all these custodians' indexes proven. Throws `client.unproven`, `checkpoint.*`. */
-  async refresh(custodians: readonly string[]): Promise<void> {
+  /**
+   * Has the newest state of all these custodians' indexes proven, at most `maxAgeMs` old, and answers as of when. Throws
+   * `client.unproven`, `checkpoint.*`.
+   */
+  async refresh(custodians: readonly string[], maxAgeMs?: number): Promise<Checkpoint> {
     const names = ['index', 'counter', 'numbers', 'dead'];
     const keys = custodians.flatMap((custodian) => names.map((name) => `${name}/${custodian}`));
-    const values = await this.#proven.states(keys);
+    const { values, checkpoint } = await this.#proven.statesAt(keys, maxAgeMs);
     custodians.forEach((custodian, i) => {
+      // Answers may overtake each other: what is held never gets older.
+      if ((this.#heads.get(custodian)?.checkpoint.height ?? 0) > checkpoint.height) return;
       const [index, counter, numbers, dead] = values.slice(i * names.length) as [
         { manifestHash: Uint8Array } | null,
         number | null,
@@ -75,8 +84,11 @@ export class IndexCopies {
         records: counter ?? 0,
         numbers,
         dead,
+        checkpoint,
+        maxAgeMs,
       });
     });
+    return checkpoint;
   }
 
   /**
@@ -89,7 +101,7 @@ export class IndexCopies {
         return await this.#asProven(custodian);
       } catch (error) {
         if (!hasCode(error, 'search.manifest_hash') || attempt === ATTEMPTS_MAX) throw error;
-        await this.refresh([custodian]);
+        await this.refresh([custodian], this.#heads.get(custodian)?.maxAgeMs);
       }
     }
   }

@@ -24,6 +24,7 @@ export { Anchors } from './anchors.ts';
 export { type ConsentInfo, Consents } from './consents.ts';
 export { Context, type MemberInfo, platformRandom } from './context.ts';
 export { Device, type DeviceFile } from './device.ts';
+export { FRESHNESS_MS } from './freshness.ts';
 export { type Call, Gateway, type GatewayOptions } from './http.ts';
 export { type KeyReport, Keys, type Me, type PartsJson } from './keys.ts';
 export type { OpenedSearch, OpeningFile } from './openings.ts';
@@ -56,6 +57,13 @@ export interface ConnectOptions {
   readonly backend?: 'mcl' | 'noble';
   readonly fetch?: typeof fetch;
   readonly random?: (length: number) => Uint8Array;
+  /** This machine's clock, milliseconds since 1970. */
+  readonly now?: () => number;
+  /**
+   * How old the ledger's state may be, by this machine's clock, that the gateway proves; older is refused as
+   * `checkpoint.stale`. Default 70 s; `Infinity` takes any age.
+   */
+  readonly freshnessMs?: number;
   /** What is kept, sealed, to open this device's Search entries for an auditor; default: only as long as the program runs. */
   readonly journal?: SearchJournal;
   /** How index segments are read from the own node; `whole` shows it no page, and costs each large segment once. Default `pages`. */
@@ -73,7 +81,7 @@ export class Hippocrypt {
   readonly consents: Consents;
 
   private constructor(gateway: Gateway, options: ConnectOptions) {
-    const { device, backend, random, chainId } = options;
+    const { device, backend, random, chainId, now, freshnessMs } = options;
     this.gateway = gateway;
     this.context = new Context({
       gateway,
@@ -81,6 +89,8 @@ export class Hippocrypt {
       ...(backend === undefined ? {} : { backend }),
       ...(random === undefined ? {} : { random }),
       ...(chainId === undefined ? {} : { chainId }),
+      ...(now === undefined ? {} : { now }),
+      ...(freshnessMs === undefined ? {} : { freshnessMs }),
     });
     this.anchors = new Anchors(this.context, options.anchor);
     this.keys = new Keys(this.context);

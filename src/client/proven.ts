@@ -8,9 +8,10 @@ import { equalBytes, fromBase64url, toHex } from '../codec/bytes.ts';
 import { decodeCbor } from '../codec/cbor.ts';
 import { CodedError } from '../codec/errors.ts';
 import { type LabelEntry, toLabelSpec } from '../ledger/entries/index.ts';
-import { decodeStateProof, verifyStateProof } from '../ledger/verify/index.ts';
+import { type Checkpoint, decodeStateProof, verifyStateProof } from '../ledger/verify/index.ts';
 import type { Anchors } from './anchors.ts';
 import type { Context } from './context.ts';
+import { requireFresh } from './freshness.ts';
 import type { RecordInfo } from './types.ts';
 
 /** Keys of one request. */
@@ -53,7 +54,15 @@ export class Proven {
   }
 
   /** The same for several keys in one request, all of one checkpoint, in order. */
-  async states(keys: readonly string[]): Promise<unknown[]> {
+  async states(keys: readonly string[], maxAgeMs?: number): Promise<unknown[]> {
+    return (await this.statesAt(keys, maxAgeMs)).values;
+  }
+
+  /** The same, with the checkpoint. Throws `checkpoint.stale` for one older than `maxAgeMs` (default: the context's). */
+  async statesAt(
+    keys: readonly string[],
+    maxAgeMs = this.#context.freshnessMs,
+  ): Promise<{ readonly values: unknown[]; readonly checkpoint: Checkpoint }> {
     const floor = this.#anchors.newest;
     const since = floor?.size ?? 0;
     const { states, ...answer } = await this.#context.gateway.json<{
@@ -63,16 +72,18 @@ export class Proven {
     }>('POST', '/v1/ledger/states', { body: { keys, since } });
     const hashes = answer.consistency?.map(fromBase64url);
     const given = hashes === undefined ? undefined : { since, hashes };
-    const { stateRoot } = await this.#anchors.checkpoint(answer.checkpoint, floor, given);
+    const checkpoint = await this.#anchors.checkpoint(answer.checkpoint, floor, given);
+    requireFresh(checkpoint, this.#context.now(), maxAgeMs);
     if (states.length !== keys.length)
       throw new CodedError('client.unproven', `expected ${keys.length} state values, got ${states.length}`);
-    return keys.map((key, i) => {
+    const values = keys.map((key, i) => {
       const value = states[i].value === null ? undefined : fromBase64url(states[i].value);
       const proof = decodeStateProof(fromBase64url(states[i].proof));
-      if (!verifyStateProof(stateRoot, new TextEncoder().encode(key), value, proof))
+      if (!verifyStateProof(checkpoint.stateRoot, new TextEncoder().encode(key), value, proof))
         throw new CodedError('client.unproven', `the gateway's proof of ${key} does not verify`);
       return value === undefined ? null : decodeCbor(value);
     });
+    return { values, checkpoint };
   }
 
   /** The authorities' public keys, which must be those of the share epoch on the ledger. */

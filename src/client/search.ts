@@ -6,6 +6,7 @@ import type { KeyRing } from '../abe/index.ts';
 import { equalBytes, fromBase64url, fromHex, toBase64url, toHex } from '../codec/bytes.ts';
 import { CodedError } from '../codec/errors.ts';
 import { fieldRecordId } from '../ledger/entries/index.ts';
+import type { Checkpoint } from '../ledger/verify/index.ts';
 import {
   decodeFieldSpec,
   type Evaluation,
@@ -56,10 +57,7 @@ export interface SearchOptions {
   readonly purpose?: Purpose;
   readonly custodians?: readonly string[];
   readonly limit?: number;
-  /**
-   * Refuse an answer as of a block older than this by this machine's clock (`search.stale`). No default: a ledger on which
-   * nothing happens makes no new block.
-   */
+  /** How old the state of the indexes may be, instead of the client's `freshnessMs`; older is refused as `checkpoint.stale`. */
   readonly maxAgeMs?: number;
 }
 
@@ -84,7 +82,7 @@ export interface SearchReport {
   readonly cost: FederatedResult['cost'];
   /** The Search entries that stand on the ledger for this query. */
   readonly committed: readonly Committed[];
-  /** The state that the answer was checked against: height and block time in milliseconds. */
+  /** The state that the indexes were proven under: height and block time in milliseconds. */
   readonly asOf: { readonly height: number; readonly time: number };
 }
 
@@ -157,13 +155,9 @@ export class Search {
     this.#purpose = options.purpose ?? 'research';
     const { members } = await this.#context.members();
     const custodians = options.custodians ?? members.map((member) => member.id);
-    const found = await this.#run({
-      query,
-      unit: options.unit ?? 'patient',
-      custodians,
-      top: options.limit ?? 100,
-    });
-    const asOf = this.#asOf(options.maxAgeMs);
+    const wanted = { query, unit: options.unit ?? 'patient', custodians, top: options.limit ?? 100 };
+    const { found, checkpoint } = await this.#run(wanted, options.maxAgeMs);
+    const asOf = { height: checkpoint.height, time: checkpoint.time };
     const hit = (custodian: string, indexNo: number): SearchHit => {
       const row = this.#copies.row(custodian, indexNo);
       if (row === undefined)
@@ -217,32 +211,26 @@ export class Search {
     return openedSearch(verdict.entryId, verdict.leaf, file);
   }
 
-  #asOf(maxAgeMs: number | undefined): SearchReport['asOf'] {
-    const { newest } = this.#anchors;
-    if (newest === undefined) throw new CodedError('search.unverified', 'no checkpoint was verified');
-    const { height, time } = newest;
-    if (maxAgeMs !== undefined && this.#context.now() - time > maxAgeMs)
-      throw new CodedError(
-        'search.stale',
-        'the newest state that the gateway proves is older than you allow',
-      );
-    return { height, time };
-  }
-
   /**
    * Once more, and whole, if the query met an index that moved on meanwhile, or a field that was declared or changed. Never
-   * a part of a query: that would tell its terms apart.
+   * a part of a query: that would tell its terms apart. The checkpoint is the one that the indexes were proven under, not
+   * whatever was seen last: a gateway could show old indexes and new keys.
    */
-  async #run(query: FederatedQuery): Promise<FederatedResult> {
-    const [search] = await Promise.all([this.#session(), this.#copies.refresh(query.custodians)]);
+  async #run(
+    query: FederatedQuery,
+    maxAgeMs: number | undefined,
+  ): Promise<{ readonly found: FederatedResult; readonly checkpoint: Checkpoint }> {
+    const refresh = (): Promise<Checkpoint> => this.#copies.refresh(query.custodians, maxAgeMs);
+    const [search, checkpoint] = await Promise.all([this.#session(), refresh()]);
     const first = await attempt(() => search.query(query));
-    if (!first.codes.some((code) => OLD_FIELDS.has(code) || OLD_INDEX.has(code))) return first.result();
-    await this.#copies.refresh(query.custodians);
+    if (!first.codes.some((code) => OLD_FIELDS.has(code) || OLD_INDEX.has(code)))
+      return { found: first.result(), checkpoint };
+    const later = await refresh();
     if (first.codes.some((code) => OLD_FIELDS.has(code))) {
-      if (!(await this.#hasNewFields())) return first.result();
-      return (await this.#session()).query(query);
+      if (!(await this.#hasNewFields())) return { found: first.result(), checkpoint };
+      return { found: await (await this.#session()).query(query), checkpoint: later };
     }
-    return search.query(query);
+    return { found: await search.query(query), checkpoint: later };
   }
 
   /** Field keys and keyword secrets are held as long as the declared fields stay what they are. */

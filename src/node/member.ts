@@ -256,6 +256,7 @@ export class MemberNode {
       parameters,
       commit,
       random,
+      clock: options.clock,
       journal: new StoredJournal(store),
       clientSecret: hkdfSha256(local, new Uint8Array(), 'hippocrypt/searches/1', 32),
       transactionOf: (entry) => transactionOf(parts.engine, entry),

@@ -2,6 +2,7 @@
 import { encodeKeyRing } from '../abe/index.ts';
 import type { CommittedEntry, Session } from '../api/ports.ts';
 import type { MemberLink } from '../authority/link.ts';
+import { FRESHNESS_MS, requireFresh } from '../client/freshness.ts';
 import { fromHex, toHex } from '../codec/bytes.ts';
 import { CodedError } from '../codec/errors.ts';
 import { hkdfSha256 } from '../codec/hash.ts';
@@ -67,6 +68,7 @@ export interface SearchServiceOptions {
     body: unknown,
   ) => Promise<readonly CommittedEntry[]>;
   readonly random: (length: number) => Uint8Array;
+  readonly clock: () => number;
   /** What is kept to open the searches of custodial subjects for an auditor. */
   readonly journal: SearchJournal;
   /** 32 secret bytes of this gateway; each custodial subject's client key comes from them. */
@@ -173,9 +175,13 @@ export class SearchService {
       custodians?: readonly MemberId[];
       limit: number;
       answer?: 'hits' | 'count';
+      maxAgeMs?: number;
     },
   ): Promise<Record<string, unknown>> {
-    const { ledger, random } = this.#options;
+    const { ledger, random, clock } = this.#options;
+    // What the indexes are read from is at least as new.
+    const asOf = { height: ledger.tip().height, time: ledger.tipTimeMs() };
+    requireFresh(asOf, clock(), options.maxAgeMs ?? FRESHNESS_MS);
     const registry = await this.#fieldRegistry();
     const fields = [...new Set(planQuery(parseQuery(query), registry).keywords.map(({ field }) => field))];
     const tellings = (custodians: readonly MemberId[]): Tellings => this.#tellings(by, custodians, fields);
@@ -198,7 +204,7 @@ export class SearchService {
     const missing = [...to.missing, ...found.missing];
     if (answer === 'count') {
       const count = countOf(found, !isCounted, (custodian, indexNo) => rowOf(custodian, indexNo)?.patient);
-      return { unit, custody: 'gateway', ...count, lag, missing, evaluated, committed };
+      return { unit, custody: 'gateway', ...count, lag, missing, evaluated, committed, asOf };
     }
     if (isCounted) throw countsOnly();
     const named = (custodian: string, indexNo: number): string | undefined =>
@@ -215,6 +221,7 @@ export class SearchService {
       missing,
       evaluated,
       committed,
+      asOf,
     };
   }
 

@@ -334,17 +334,24 @@ export function searchRoutes(scope: FastifyInstance, services: Services): void {
               '`count`: how many and `exact`, no pseudonym, no record; exact for who may see the hits, else to the nearest 5 and null ' +
                 'below 10',
             ),
+          maxAgeMs: z
+            .number()
+            .int()
+            .min(0)
+            .optional()
+            .describe('How old the newest block of this gateway may be; default 70 s (`checkpoint.stale`)'),
         }),
         response: { 200: z.record(z.string(), z.unknown()), ...problems },
       },
     },
     async (request) => {
-      const { query, unit, purpose, custodians, limit, answer } = request.body;
+      const { query, unit, purpose, custodians, limit, answer, maxAgeMs } = request.body;
       const found = await services.search.query(sessionOf(request), query, {
         unit,
         purpose,
         limit,
         answer,
+        ...(maxAgeMs === undefined ? {} : { maxAgeMs }),
         ...(custodians === undefined ? {} : { custodians: custodians.map(memberId) }),
       });
       return toJson(found) as Record<string, unknown>;

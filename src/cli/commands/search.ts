@@ -14,6 +14,7 @@ interface SearchCliOptions extends CommonOptions {
   readonly custodian?: string[];
   readonly limit: number;
   readonly count?: boolean;
+  readonly maxAge?: number;
 }
 
 export function searchCommands(program: Command): void {
@@ -26,11 +27,18 @@ export function searchCommands(program: Command): void {
       .option('--purpose <purpose>', 'why', 'research')
       .option('--custodian <member...>', 'only these')
       .option('--limit <n>', 'best so many', wholeNumber(1, 1000), 20)
-      .option('--count', 'only how many'),
+      .option('--count', 'only how many')
+      .option('--max-age <seconds>', 'how old the state of the ledger may be', wholeNumber(0, 1e9)),
     async (output, options, [query]) => {
       const client = await connectProfile();
-      const { unit, purpose, custodian: custodians, limit } = options;
-      const asked = { unit, purpose, limit, ...(custodians === undefined ? {} : { custodians }) };
+      const { unit, purpose, custodian: custodians, limit, maxAge } = options;
+      const asked = {
+        unit,
+        purpose,
+        limit,
+        ...(custodians === undefined ? {} : { custodians }),
+        ...(maxAge === undefined ? {} : { maxAgeMs: maxAge * 1000 }),
+      };
       if (options.count === true) {
         const counted = await count(client, query, asked);
         tellMissing(output, counted);
