@@ -57,9 +57,12 @@ export function paddedTerms(count: number): number {
   return size;
 }
 
+const NO_LEAVES: ReadonlyMap<number, Uint8Array> = new Map();
+
 /** Every list of the plan, verified. Throws instead of answering from fewer segments or terms. */
 export async function lookupLists(input: LookupInput): Promise<SegmentLists[]> {
-  const open = input.manifest.segments.map((meta) => openSegment(input, meta));
+  const secretOf = rememberedSecrets(input);
+  const open = input.manifest.segments.map((meta) => openSegment(input, meta, secretOf));
   const decoys = decoyChooser(input);
   const pages = await Promise.all(
     open.map(({ meta, reader, terms }) => {
@@ -79,7 +82,10 @@ export async function lookupLists(input: LookupInput): Promise<SegmentLists[]> {
     ),
   );
   const slots = await Promise.all(
-    open.map(({ meta, reader, terms }, i) => reader.leaves(slotLeaves(meta, terms, contents[i]), input.cost)),
+    open.map(({ meta, reader, terms }, i) => {
+      const wanted = slotLeaves(meta, terms, contents[i]);
+      return wanted.length === 0 ? NO_LEAVES : reader.leaves(wanted, input.cost);
+    }),
   );
   return open.map(({ meta, reader, terms }, i) => {
     const lists: (ReadList | null)[] = input.keywords.map(() => null);
@@ -95,21 +101,35 @@ export async function lookupLists(input: LookupInput): Promise<SegmentLists[]> {
   });
 }
 
-function openSegment(input: LookupInput, meta: SegmentMeta): OpenSegment {
+/** Secret of the plan's keyword `at` in an epoch of its field. */
+type SecretAt = (at: number, epoch: number) => KeywordSecret;
+
+/** The caller's secrets, asked for once for all segments of an epoch. */
+function rememberedSecrets({ keywords, secretOf, manifest }: LookupInput): SecretAt {
+  const known = keywords.map(() => new Map<number, KeywordSecret>());
+  return (at, epoch) => {
+    const { bytes, field } = keywords[at];
+    const secret = known[at].get(epoch) ?? secretOf(bytes, field, epoch);
+    if (secret === undefined) {
+      throw searchError(
+        'search.secret_missing',
+        `no secret for a keyword of field "${field}" in epoch ${epoch} at ${manifest.custodian}: ask its indexer first`,
+        { details: { field, epoch, custodian: manifest.custodian } },
+      );
+    }
+    known[at].set(epoch, secret);
+    return secret;
+  };
+}
+
+function openSegment(input: LookupInput, meta: SegmentMeta, secretOf: SecretAt): OpenSegment {
   const reader = input.readerOf(meta);
   const terms: OpenTerm[] = [];
   input.keywords.forEach((planned, at) => {
     const epoch = reader.epochOf(planned.field);
     // A field that the segment does not name was not indexed when it was built: none of its records has it.
     if (epoch === undefined) return;
-    const secret = input.secretOf(planned.bytes, planned.field, epoch);
-    if (secret === undefined) {
-      throw searchError(
-        'search.secret_missing',
-        `no secret for a keyword of field "${planned.field}" in epoch ${epoch} at ${input.manifest.custodian}: ask its indexer first`,
-        { details: { field: planned.field, epoch, custodian: input.manifest.custodian } },
-      );
-    }
+    const secret = secretOf(at, epoch);
     terms.push({ at, planned, secret, keys: reader.keysOf(secret) });
   });
   return { meta, reader, terms };

@@ -6,7 +6,7 @@
 import { evaluateFormula, positiveKeywords } from './combine.ts';
 import type { SegmentLists } from './lookup.ts';
 import { manifestEnd } from './manifest.ts';
-import { type Members, membersOfBits, NO_MEMBERS, uniteMembers } from './members.ts';
+import { type Members, membersOfBits, NO_MEMBERS, uniteMembers, wordsFor } from './members.ts';
 import { TopHits } from './rank.ts';
 import type { Answer, CustodianIndex, RunInput } from './run.ts';
 import { EMPTY_SET } from './sets.ts';
@@ -39,13 +39,33 @@ export class PatientNumbers {
         this.#places[this.numberOf(name)] = place;
       });
     }
-    const places = numbers.map((number) => this.#places[number]).sort();
+    const places = inOrder(
+      numbers.map((number) => this.#places[number]),
+      this.size,
+    );
     return Array.from(places, (place) => this.#sorted[place]);
   }
 
   nameOf(number: number): string {
     return this.#names[number];
   }
+}
+
+/** Share of all below which places are sorted; above it a walk over a flag for each of all is cheaper. */
+const SORTED_SHARE = 1 / 32;
+
+/** Distinct `places` below `size`, increasing. */
+function inOrder(places: Uint32Array, size: number): Uint32Array {
+  if (places.length < size * SORTED_SHARE) return places.sort();
+  const isThere = new Uint8Array(size);
+  for (let i = 0; i < places.length; i++) isThere[places[i]] = 1;
+  const out = new Uint32Array(places.length + 1);
+  let n = 0;
+  for (let place = 0; place < size; place++) {
+    out[n] = place;
+    n += isThere[place];
+  }
+  return out.subarray(0, n);
 }
 
 /** Which patient each record number of one custodian is about. */
@@ -146,9 +166,9 @@ function mark(flags: Uint8Array, members: Members, live: Uint32Array, lo: number
     return;
   }
   for (let i = 0; i < bits.length; i++) {
-    const base = lo + 8 * i + 31;
-    for (let byte = bits[i]; byte !== 0; byte &= byte - 1) {
-      flags[live[base - Math.clz32(byte & -byte)]] = 1;
+    const base = lo + 32 * i + 31;
+    for (let word = bits[i] | 0; word !== 0; word &= word - 1) {
+      flags[live[base - Math.clz32(word & -word)]] = 1;
     }
   }
 }
@@ -163,10 +183,10 @@ function everyone(sources: readonly Source[], width: number): Members {
 
 /** The set of the patients whose flag stands; the first flag is of no patient. */
 function flagged(flags: Uint8Array): Members {
-  const bits = new Uint8Array(Math.ceil((flags.length - 1) / 8));
+  const bits = new Uint32Array(wordsFor(flags.length - 1));
   let size = 0;
   for (let patient = 0; patient < flags.length - 1; patient++) {
-    bits[patient >>> 3] |= flags[patient + 1] << (patient & 7);
+    bits[patient >>> 5] |= flags[patient + 1] << (patient & 31);
     size += flags[patient + 1];
   }
   return membersOfBits(bits, size);
@@ -198,11 +218,11 @@ function union(all: readonly Members[], width: number): Pick<Members, 'bits' | '
   const [first = NO_MEMBERS, ...others] = all;
   if (others.length === 0) return first;
   if (all.every((one) => one.bits === null)) return others.reduce(uniteMembers, first);
-  const bits = new Uint8Array(Math.ceil(width / 8));
+  const bits = new Uint32Array(wordsFor(width));
   for (const one of all) {
     const held = one.bits;
-    if (held !== null) for (let i = 0; i < held.length; i++) bits[i] |= held[i];
-    else for (const id of one.ids) bits[id >>> 3] |= 1 << (id & 7);
+    if (held !== null) for (let i = 0; i < bits.length; i++) bits[i] |= held[i];
+    else for (const id of one.ids) bits[id >>> 5] |= 1 << (id & 31);
   }
   return { bits, ids: EMPTY_SET };
 }
@@ -220,16 +240,18 @@ function takeHits(
   if (bits === null) {
     const { ids } = members;
     for (let i = 0; i < ids.length; i++) {
-      out[n] = lo + ids[i];
-      n += isHit[live[out[n]]];
+      const number = lo + ids[i];
+      out[n] = number;
+      n += isHit[live[number]];
     }
     return n;
   }
   for (let i = 0; i < bits.length; i++) {
-    const base = lo + 8 * i + 31;
-    for (let byte = bits[i]; byte !== 0; byte &= byte - 1) {
-      out[n] = base - Math.clz32(byte & -byte);
-      n += isHit[live[out[n]]];
+    const base = lo + 32 * i + 31;
+    for (let word = bits[i] | 0; word !== 0; word &= word - 1) {
+      const number = base - Math.clz32(word & -word);
+      out[n] = number;
+      n += isHit[live[number]];
     }
   }
   return n;

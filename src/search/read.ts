@@ -20,10 +20,11 @@ export type CellContent =
 /** Reads all cells of `page`. Throws `search.segment_duplicate_tag`, `search.segment_cell`, `search.list_malformed`. */
 export function readPage(meta: SegmentMeta, page: Uint8Array, keys: ListKeys): CellContent {
   const { tag, mask } = keys;
+  const [first] = tag;
   let found = -1;
   for (let cell = 0; cell < meta.cells; cell++) {
     const at = cell * CELL_BYTES;
-    if (page[at] !== tag[0] || !sameTag(page, at, tag)) continue;
+    if (page[at] !== first || !sameTag(page, at, tag)) continue;
     if (found >= 0) throw searchError('search.segment_duplicate_tag', 'a page holds one tag twice');
     found = at;
   }

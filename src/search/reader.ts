@@ -99,8 +99,8 @@ export class SegmentReader {
    * The verified leaves by number. Throws the last copy's failure: `search.segment_unavailable`,
    * `search.segment_length` or `search.segment_root`, each naming the segment; never a part of the leaves.
    */
-  async leaves(wanted: Iterable<number>, cost?: FetchCount): Promise<ReadonlyMap<number, Uint8Array>> {
-    const sorted = [...new Set(wanted)].sort((a, b) => a - b);
+  async leaves(wanted: readonly number[], cost?: FetchCount): Promise<ReadonlyMap<number, Uint8Array>> {
+    const sorted = wanted.toSorted((a, b) => a - b).filter((leaf, i, all) => leaf !== all[i - 1]);
     const found = new Map<number, Uint8Array>();
     if (sorted.length === 0) return found;
     if (this.#whole) {
