@@ -32,6 +32,9 @@ export class SegmentObjects implements SegmentFolder {
   async putSegment(name: string, bytes: Uint8Array): Promise<void> {
     const { gate, payloads, store } = this.#options;
     const key = this.#key(name);
+    // Put again because it is damaged: the daemon would pass over a block that it thinks it has.
+    const before = store.get(SEGMENTS_TABLE, key);
+    if (before !== undefined) await payloads.discardDamaged(fromUtf8(before));
     await gate.writing(async () => {
       const { cid } = await payloads.put(bytes);
       await store.write([{ table: SEGMENTS_TABLE, key, value: utf8(cid) }]);

@@ -190,7 +190,7 @@ describe.skipIf(binary === undefined)(
       const id = memberId('mercy');
       const condition = (text: string): string =>
         JSON.stringify({ resourceType: 'Condition', code: { text } });
-      const [gone] = await putTexts(town, [condition('first'), condition('second')]);
+      const [gone, kept] = await putTexts(town, [condition('first'), condition('second')]);
       await town.settled();
       const client = create({ url: daemon.url });
       const pinned = async (): Promise<Set<string>> => {
@@ -202,6 +202,21 @@ describe.skipIf(binary === undefined)(
       const folder = await mercy.segments(id);
       expect((await folder.names()).sort()).toEqual(expect.arrayContaining(listed()));
       expect(existsSync(join(mercy.options.dir, 'index', 'mercy'))).toBe(false);
+      const researcher = await town.people.enrol({
+        name: 'researcher',
+        member: 'mercy',
+        kind: 'person',
+        attributes: ['mercy/role:researcher'],
+        custody: 'client',
+      });
+      /** Records that a private search finds, its pages read from the daemon. */
+      const found = async (): Promise<readonly string[]> => {
+        const options = { unit: 'record', custodians: ['mercy'] } as const;
+        return (await researcher.search.query('text:first or text:second', options)).records.map(
+          (hit) => hit.record,
+        );
+      };
+      expect(await found()).toEqual([gone.record, kept.record]);
       const files = await town.node('st-luke').segments(id);
       for (const name of listed()) {
         const bytes = await folder.getSegment(name);
@@ -210,12 +225,24 @@ describe.skipIf(binary === undefined)(
         expect(await pinned()).toContain(rawCidOf(bytes));
       }
 
-      // One is lost: a round of reading back fetches it from a copy.
+      // One is lost, then its block is changed on the daemon's disk: a round of reading back fetches it from a copy.
       const [lost] = listed();
+      const whole = await folder.getSegment(lost);
       await folder.deleteSegment(lost);
       await mercy.scrub.round();
       expect(mercy.scrub.status()).toMatchObject({ damaged: 0 });
-      expect((await folder.getSegment(lost)).length).toBeGreaterThan(0);
+      expect(Buffer.compare(await folder.getSegment(lost), whole)).toBe(0);
+      for (const path of filesBelow(repos).filter((name) => name.endsWith('.data'))) {
+        const bytes = readFileSync(path);
+        if (rawCidOf(new Uint8Array(bytes)) !== rawCidOf(whole)) continue;
+        bytes[bytes.length >> 1] ^= 1;
+        writeFileSync(path, bytes);
+      }
+      expect(await codeOf(folder.getSegment(lost))).toBe('storage.corrupt');
+      await mercy.scrub.round();
+      expect(mercy.scrub.status()).toMatchObject({ damaged: 0 });
+      expect(Buffer.compare(await folder.getSegment(lost), whole)).toBe(0);
+      expect(await found()).toEqual([gone.record, kept.record]);
 
       const before = await Promise.all(listed().map(async (name) => rawCidOf(await folder.getSegment(name))));
       await eraseRecord(town, gone.record);
@@ -226,6 +253,7 @@ describe.skipIf(binary === undefined)(
       const after = await pinned();
       expect(before.every((cid) => after.has(cid))).toBe(false);
       for (const name of listed()) expect(after).toContain(rawCidOf(await folder.getSegment(name)));
+      expect(await found()).toEqual([kept.record]);
     });
 
     it('mends blocks that the disk of the daemon has changed, alone or in a bundle, from the copies', async () => {
