@@ -1,18 +1,15 @@
 /**
  * Sign-in accounts of one gateway: name -> Argon2id hash and subject. Local to the member, never on the ledger.
  */
-import { argon2id, argon2Verify } from 'hash-wasm';
 import type { Custody, Session } from '../api/ports.ts';
 import { utf8 } from '../codec/bytes.ts';
 import { decodeCbor, encodeCbor } from '../codec/cbor.ts';
 import { CodedError } from '../codec/errors.ts';
 import { type SubjectId, subjectId } from '../codec/ids.ts';
 import type { KvStore } from '../storage/index.ts';
+import type { Passwords } from './work/passwords.ts';
 
 const TABLE = 'accounts';
-
-/** OWASP's first recommendation for Argon2id: 19 MiB, 2 passes, 1 lane. */
-const ARGON2 = { iterations: 2, memorySize: 19_456, parallelism: 1, hashLength: 32 } as const;
 
 interface Account {
   readonly hash: string;
@@ -22,12 +19,14 @@ interface Account {
 
 export class Accounts {
   readonly #store: KvStore;
+  readonly #passwords: Passwords;
   readonly #random: (length: number) => Uint8Array;
   /** A hash of a password nobody knows, so that an unknown name takes as long as a wrong password. */
   #decoy: Promise<string> | undefined;
 
-  constructor(store: KvStore, random: (length: number) => Uint8Array) {
+  constructor(store: KvStore, passwords: Passwords, random: (length: number) => Uint8Array) {
     this.#store = store;
+    this.#passwords = passwords;
     this.#random = random;
   }
 
@@ -43,7 +42,12 @@ export class Accounts {
   async verify(name: string, password: string): Promise<Session | undefined> {
     const account = this.#read(name);
     this.#decoy ??= this.#hash(Buffer.from(this.#random(24)).toString('base64'));
-    const right = await argon2Verify({ password, hash: account?.hash ?? (await this.#decoy) });
+    // One that could not be made, because too many sign in, is made again.
+    this.#decoy.catch(() => {
+      this.#decoy = undefined;
+    });
+    const hash = account?.hash ?? (await this.#decoy);
+    const right = await this.#passwords.verify(password, hash);
     return right && account !== undefined ? this.session(name) : undefined;
   }
 
@@ -54,7 +58,7 @@ export class Accounts {
   }
 
   #hash(password: string): Promise<string> {
-    return argon2id({ ...ARGON2, password, salt: this.#random(16), outputType: 'encoded' });
+    return this.#passwords.hash(password, this.#random(16));
   }
 
   #read(name: string): Account | undefined {

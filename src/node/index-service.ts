@@ -5,7 +5,6 @@
  * Order: segment files durable -> manifest kept -> IndexCommit on the ledger -> staged keywords removed. A crash
  * between any two leaves a readable index; numbers that no committed manifest covers are added again at start.
  */
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { MemberLink } from '../authority/link.ts';
 import { equalBytes, toHex } from '../codec/bytes.ts';
 import { encodeCbor } from '../codec/cbor.ts';
@@ -31,6 +30,7 @@ import type { NodeLedger } from './ledger.ts';
 import type { Replicas } from './replicas.ts';
 import type { SegmentFolder } from './segment-files.ts';
 import type { StagedRecord, Staging } from './staging.ts';
+import { giveWay } from './turns.ts';
 import type { WorkPool } from './work/pool.ts';
 
 /** A flush is due when this many records wait, */
@@ -93,7 +93,7 @@ export class IndexService {
       vault: options.companions.vault,
       vaultKey: options.companions.vaultKey,
       random: options.random,
-      pause: () => nextTurn(),
+      pause: giveWay,
       evaluateAhead: (wanted) => this.#evaluateInWorkers(wanted),
       ...(manifest === undefined ? {} : { manifest }),
     });

@@ -146,7 +146,7 @@ export async function openParts(options: MemberOptions): Promise<MemberParts> {
     ledger,
     engine,
     consensus,
-    accounts: new Accounts(nodeEnv, random),
+    accounts: new Accounts(nodeEnv, options.pool.passwords, random),
     custody: new Custody(await secretOf(keystore, SECRETS.custody)),
     hpke: await hpkeKeyPair(await secretOf(keystore, SECRETS.hpke)),
     payloads,

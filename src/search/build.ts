@@ -84,11 +84,16 @@ export function* buildSteps(input: SegmentInput, random: Random): Steps<BuiltSeg
     plain.push(encodeList(list, width));
     if (plain.length % LISTS_A_STEP === 0) yield;
   }
+  yield;
   const id = drawId(input, plain, random);
+  yield;
   const layout = planLayout(input.lists, plain);
+  yield;
   const shuffler = new Shuffler(random(32));
   const leafPart = keyStream(random(32), layout.leafBytes);
+  yield;
   yield* writeLists(leafPart, layout, input.lists, plain, id, shuffler);
+  yield;
   const { bits, cells, pageBytes, tiers, padBytes } = layout;
   const { file, treeRoot } = closeFile(layout, leafPart);
   const { lo, hi, level, time, epochs } = input;
@@ -223,7 +228,11 @@ function* writeLists(
   const pages = 2 ** bits;
   const used = new Uint32Array(pages);
   const bodyEnd = new Uint32Array(pages).fill(cells * CELL_BYTES);
-  const cellOrder = Array.from({ length: pages }, () => shuffler.permutation(cells));
+  const cellOrder: Uint32Array[] = [];
+  for (let page = 0; page < pages; page++) {
+    cellOrder.push(shuffler.permutation(cells));
+    if (page % LISTS_A_STEP === 0) yield;
+  }
   const slotOrder = tiers.map((slots) => shuffler.permutation(slots));
   const slotsUsed = new Uint32Array(tiers.length);
   const tierStart = tiers.map((_, tier) => {
@@ -231,6 +240,7 @@ function* writeLists(
     for (let below = 0; below < tier; below++) offset += tiers[below] * slotBytes(below);
     return offset;
   });
+  yield;
   let written = 0;
   for (const i of shuffler.permutation(lists.length)) {
     if (++written % LISTS_A_STEP === 0) yield;

@@ -21,7 +21,7 @@ import { type FieldKeys, fieldOfKeyword, KeywordSecrets } from './secrets.ts';
 import type { SegmentMeta } from './segment.ts';
 import { setOf, within } from './sets.ts';
 import { runPaced, runThrough, type Steps } from './steps.ts';
-import { openVocabulary, sealVocabulary, type Vocabulary } from './vault.ts';
+import { openSteps, sealSteps, type Vocabulary } from './vault.ts';
 import type { Evaluation, Random } from './voprf.ts';
 import { mergeOwn, sealBatch } from './work.ts';
 
@@ -55,7 +55,7 @@ export interface IndexerOptions {
   readonly vaultKey: Uint8Array;
   readonly random: Random;
   /**
-   * Awaited between steps of about 10 ms while segments are built and merged: `() => setImmediate()` of
+   * Awaited between steps of less than a millisecond while segments are built and merged: `() => setImmediate()` of
    * node:timers/promises keeps an event loop responsive. Without it each runs through at once.
    */
   readonly pause?: () => Promise<void>;
@@ -320,7 +320,7 @@ export class Indexer {
         },
       );
     }
-    return openVocabulary(this.#options.vaultKey, meta.id, sealed);
+    return this.#run(openSteps(this.#options.vaultKey, meta.id, sealed));
   }
 
   async #purgeRun(dead: Uint32Array): Promise<Run | undefined> {
@@ -337,7 +337,8 @@ export class Indexer {
 
   async #write(meta: SegmentMeta, file: Uint8Array, vocabulary: Vocabulary): Promise<void> {
     const name = segmentName(meta);
-    await this.#options.vault.putSegment(name, sealVocabulary(this.#options.vaultKey, meta.id, vocabulary));
+    const companion = await this.#run(sealSteps(this.#options.vaultKey, meta.id, vocabulary));
+    await this.#options.vault.putSegment(name, companion);
     await this.#options.store.putSegment(name, file);
   }
 

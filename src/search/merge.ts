@@ -105,7 +105,9 @@ function* gather(
   gathered: Map<string, Gathering>,
 ): Steps<void> {
   const { meta, file, vocabulary } = segment;
+  yield;
   verifySegmentFile(meta, file);
+  yield;
   let read = 0;
   for (const word of vocabulary.words) {
     if (++read % LISTS_A_STEP === 0) yield;

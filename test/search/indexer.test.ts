@@ -1,7 +1,9 @@
 /** The indexer: order of durability, crashes between any two steps, merges, purges, epochs, bounds. */
 import { describe, expect, test } from 'vitest';
-import { utf8 } from '../../src/codec/bytes.ts';
-import { sha256 } from '../../src/codec/hash.ts';
+import { gcmSeal } from '../../src/codec/aead.ts';
+import { concat, utf8 } from '../../src/codec/bytes.ts';
+import { encodeCbor } from '../../src/codec/cbor.ts';
+import { hkdfSha256, sha256 } from '../../src/codec/hash.ts';
 import {
   decodeManifest,
   encodeKeyword,
@@ -531,5 +533,44 @@ describe('a vault companion', () => {
     expectCode(() => openVocabulary(sha256(key), id, sealed), 'search.index_state');
     expectCode(() => openVocabulary(key, new Uint8Array(16), sealed), 'search.index_state');
     expectCode(() => openVocabulary(key, id, sealed.slice(1)), 'search.index_state');
+  });
+
+  test('is the canonical encoding of its words, whatever their number and length', () => {
+    const key = sha256(utf8('k'));
+    const id = new Uint8Array(16).fill(2);
+    const sealing = hkdfSha256(key, id, 'sli/1/vault', 32);
+    for (const count of [0, 1, 23, 24, 255, 256, 1000]) {
+      const words = Array.from({ length: count }, (_, i) => ({
+        keyword: sha256(utf8(`${i}`)).slice(0, i % 33),
+        t: sha256(utf8(`t${i}`)),
+      }));
+      words.push({ keyword: new Uint8Array(300).fill(7), t: sha256(utf8('long')) });
+      const vocabulary = { words, dropped: [0, 70_000] };
+      const sealed = sealVocabulary(key, id, vocabulary);
+      const plain = encodeCbor([1, words.map(({ keyword, t }) => [keyword, t]), [0, 70_000]]);
+      expect(Buffer.compare(sealed, gcmSeal(sealing, new Uint8Array(12), id, plain))).toBe(0);
+      expect(openVocabulary(key, id, sealed)).toEqual(vocabulary);
+    }
+  });
+
+  test('with another shape, a longer head than needed or something behind it does not open', () => {
+    const key = sha256(utf8('k'));
+    const id = new Uint8Array(16).fill(3);
+    const sealing = hkdfSha256(key, id, 'sli/1/vault', 32);
+    const t = new Uint8Array(32);
+    const good = encodeCbor([1, [[utf8('w'), t]], []]);
+    const seal = (plain: Uint8Array) => gcmSeal(sealing, new Uint8Array(12), id, plain);
+    expect(openVocabulary(key, id, seal(good)).words).toHaveLength(1);
+    const bad = [
+      encodeCbor([2, [[utf8('w'), t]], []]),
+      encodeCbor([1, [[utf8('w'), t.slice(1)]], []]),
+      encodeCbor([1, [[utf8('w'), t, t]], []]),
+      encodeCbor([1, [[utf8('w'), t]], ['x']]),
+      encodeCbor([1, [[utf8('w'), t]]]),
+      good.slice(0, -1),
+      concat(good, Uint8Array.of(0)),
+      concat(good.slice(0, 2), Uint8Array.of(0x98, 1), good.slice(3)),
+    ];
+    for (const plain of bad) expectCode(() => openVocabulary(key, id, seal(plain)), 'search.index_state');
   });
 });

@@ -2,31 +2,24 @@
  * The worker threads of a process: one pairing instance each, shared by the members that run in the process.
  * Heavy arithmetic never runs on the event loop that answers votes and requests.
  */
-import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { fileURLToPath } from 'node:url';
 import { Piscina } from 'piscina';
 import { CodedError } from '../../codec/errors.ts';
+import { Passwords } from './passwords.ts';
 import type { Task, TaskFailure, TaskResults } from './tasks.ts';
+import { workerFile } from './worker-file.ts';
 
 /** Tasks that may wait; beyond it callers are told to come back. */
 const QUEUE_MAX = 4096;
 
-function workerFile(): string {
-  const beside = fileURLToPath(new URL('./worker.js', import.meta.url));
-  if (existsSync(beside)) return beside;
-  // Run from the sources (tests): threads cannot load TypeScript, so they run the build.
-  const built = fileURLToPath(new URL('../../../dist/node/work/worker.js', import.meta.url));
-  if (existsSync(built)) return built;
-  throw new CodedError('node.not_built', 'expected the build in dist/: run "npm run build" first');
-}
-
 export class WorkPool {
+  /** Not behind the other work. */
+  readonly passwords = new Passwords();
   readonly #piscina: Piscina;
 
   constructor(threads: number = Math.max(1, availableParallelism())) {
     this.#piscina = new Piscina({
-      filename: workerFile(),
+      filename: workerFile('worker.js'),
       minThreads: threads,
       maxThreads: threads,
       maxQueue: QUEUE_MAX,
@@ -58,7 +51,7 @@ export class WorkPool {
     return this.#piscina.threads.length;
   }
 
-  close(): Promise<void> {
-    return this.#piscina.destroy();
+  async close(): Promise<void> {
+    await Promise.all([this.#piscina.destroy(), this.passwords.close()]);
   }
 }
