@@ -5,15 +5,26 @@
  *
  * Give the sources in the order state, headers, payloads: what the state names is then in the later copies. The
  * consensus log is not backed up: a restored node has lost its memory and is marked so. Backups hold headers and
- * their keys, so erasure is complete only when the backups made before it have expired (within 30 days).
+ * their keys, so erasure is complete only when the backups made before it have expired (within 30 days); key slots are in
+ * chunks that only the snapshots have which held them.
  */
 import { type FileHandle, mkdir, open, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { encodeCbor } from '../../codec/cbor.ts';
 import { errnoOf, wrapStorageFailure } from '../errors.ts';
-import { BACKUP_CHUNK_BYTES, type Repository } from './repository.ts';
+import { type ChunkSink, DatabaseChunks, WholeChunks } from './chunks.ts';
+import type { Patched } from './patches.ts';
+import type { Repository } from './repository.ts';
 import type { BackupSource } from './sources.ts';
-import { NAMES_A_ROW, requirePath, rowsOf, type TableRow, TableWriter } from './table.ts';
+import {
+  chunkBytesOf,
+  NAMES_A_ROW,
+  requirePath,
+  rowsOf,
+  storedChunks,
+  type TableRow,
+  TableWriter,
+} from './table.ts';
 
 export interface BackupSummary {
   readonly snapshot: string;
@@ -54,57 +65,59 @@ export async function backup(
 async function store(
   staging: string,
   repository: Repository,
-  known: ReadonlyMap<string, readonly TableRow[]>,
+  known: Known,
   now: number,
 ): Promise<BackupSummary> {
   let files = 0;
   let bytes = 0;
   let newBytes = 0;
+  const onNew = (length: number): void => {
+    newBytes += length;
+  };
   const table = new TableWriter(repository);
   for await (const path of filesBelow(staging, '')) {
     files += 1;
-    const before = known.get(path) ?? [];
+    const before = known.immutable.get(path) ?? [];
     const isKept = before.length > 0 && (await hasAll(repository, before));
-    const rows = isKept
-      ? before
-      : readRows(join(staging, path), path, repository, (length) => (newBytes += length));
+    const chunks = isDatabase(path)
+      ? new DatabaseChunks(repository, onNew, known.databases.get(path) ?? [], now)
+      : new WholeChunks(repository, onNew);
+    const rows = isKept ? before : readRows(join(staging, path), path, chunks);
     for await (const row of rows) {
       bytes += row.bytes;
       await table.write(row);
     }
   }
-  const names = await table.end();
+  const { names, version } = await table.end();
   const snapshot = await repository.putSnapshot(
     now,
-    encodeCbor({ v: 1, time: now, files, bytes, table: names }),
+    encodeCbor({ v: version, time: now, files, bytes, table: names }),
   );
   return { snapshot, files, bytes, newBytes };
 }
 
 /** The chunks of one file, stored. An empty file is one row without chunks. */
-async function* readRows(
-  from: string,
-  path: string,
-  repository: Repository,
-  onNew: (bytes: number) => void,
-): AsyncGenerator<TableRow> {
+async function* readRows(from: string, path: string, chunks: ChunkSink): AsyncGenerator<TableRow> {
   const file = await open(from, 'r');
+  const chunkBytes = chunkBytesOf(path);
   try {
     for (let offset = 0, isLast = false; !isLast; ) {
       const names: Uint8Array[] = [];
+      const patched = new Map<number, Patched>();
       let bytes = 0;
       while (names.length < NAMES_A_ROW) {
-        const chunk = await readChunk(file, offset + bytes);
-        isLast = chunk.length < BACKUP_CHUNK_BYTES;
+        const chunk = await readChunk(file, offset + bytes, chunkBytes);
+        isLast = chunk.length < chunkBytes;
         if (chunk.length > 0) {
-          const { name, isNew } = await repository.putChunk(chunk);
-          if (isNew) onNew(chunk.length);
-          names.push(name);
+          const stored = await chunks.put(chunk, offset + bytes);
+          if (stored.patched !== undefined) patched.set(names.length, stored.patched);
+          names.push(stored.name);
           bytes += chunk.length;
         }
         if (isLast) break;
       }
-      yield { path, offset, names, bytes };
+      await chunks.flush();
+      yield { path, offset, names, bytes, patched };
       offset += bytes;
     }
   } finally {
@@ -113,13 +126,13 @@ async function* readRows(
 }
 
 async function hasAll(repository: Repository, rows: readonly TableRow[]): Promise<boolean> {
-  for (const { names } of rows)
-    for (const name of names) if (!(await repository.hasChunk(name))) return false;
+  for (const row of rows)
+    for (const name of storedChunks(row)) if (!(await repository.hasChunk(name))) return false;
   return true;
 }
 
-async function readChunk(file: FileHandle, position: number): Promise<Uint8Array> {
-  const chunk = new Uint8Array(BACKUP_CHUNK_BYTES);
+async function readChunk(file: FileHandle, position: number, bytes: number): Promise<Uint8Array> {
+  const chunk = new Uint8Array(bytes);
   let length = 0;
   while (length < chunk.length) {
     const { bytesRead } = await file.read(chunk, length, chunk.length - length, position + length);
@@ -129,22 +142,31 @@ async function readChunk(file: FileHandle, position: number): Promise<Uint8Array
   return chunk.subarray(0, length);
 }
 
-/** Rows of immutable files in the newest snapshot, by path. */
-async function knownFiles(
-  sources: readonly BackupSource[],
-  repository: Repository,
-): Promise<Map<string, TableRow[]>> {
-  const known = new Map<string, TableRow[]>();
+/** Of the newest snapshot, by path: rows of files that never change, and of databases. */
+interface Known {
+  readonly immutable: ReadonlyMap<string, readonly TableRow[]>;
+  readonly databases: ReadonlyMap<string, readonly TableRow[]>;
+}
+
+async function knownFiles(sources: readonly BackupSource[], repository: Repository): Promise<Known> {
+  const immutable = new Map<string, TableRow[]>();
+  const databases = new Map<string, TableRow[]>();
   const prefixes = sources
-    .filter(({ immutable }) => immutable !== undefined)
-    .map(({ path, immutable }) => `${path}/${immutable}/`);
+    .filter((source) => source.immutable !== undefined)
+    .map((source) => `${source.path}/${source.immutable}/`);
   const newest = (await repository.snapshots()).at(-1);
-  if (newest === undefined || prefixes.length === 0) return known;
+  if (newest === undefined) return { immutable, databases };
   for await (const row of rowsOf(repository, newest)) {
-    if (!prefixes.some((prefix) => row.path.startsWith(prefix))) continue;
-    known.set(row.path, [...(known.get(row.path) ?? []), row]);
+    const isImmutable = prefixes.some((prefix) => row.path.startsWith(prefix));
+    if (!isImmutable && !isDatabase(row.path)) continue;
+    const rows = isImmutable ? immutable : databases;
+    rows.set(row.path, [...(rows.get(row.path) ?? []), row]);
   }
-  return known;
+  return { immutable, databases };
+}
+
+function isDatabase(path: string): boolean {
+  return path.endsWith('/data.mdb');
 }
 
 async function* filesBelow(root: string, path: string): AsyncGenerator<string> {

@@ -18,7 +18,7 @@ import { lockDirectory } from '../lmdb/directory-lock.ts';
 import { didNotOpen, type Random } from '../secrets/erasable.ts';
 import { encodeKdf, newKdf, parseKdf, type Unlock, unlockingKey } from '../secrets/unlock.ts';
 
-/** Plaintext bytes of every chunk of a file but its last. */
+/** Plaintext bytes of every chunk of a file but its last, and the most that a chunk has. */
 export const BACKUP_CHUNK_BYTES = 1024 * 1024;
 export const BACKUP_INFO = {
   master: 'hippocrypt/backup/1',
@@ -100,9 +100,14 @@ export class Repository {
     this.#nameKey = hkdfSha256(master, NO_SALT, BACKUP_INFO.name, 32);
   }
 
+  /** The name of a chunk with that content. */
+  nameOf(bytes: Uint8Array): Uint8Array {
+    return hmacSha256(this.#nameKey, bytes);
+  }
+
   /** Stores a chunk unless it is there. Durable after `putSnapshot`. */
   async putChunk(bytes: Uint8Array): Promise<{ name: Uint8Array; isNew: boolean }> {
-    const name = hmacSha256(this.#nameKey, bytes);
+    const name = this.nameOf(bytes);
     const text = toHex(name);
     if (this.#known.has(text)) return { name, isNew: false };
     // A file under its final name was flushed before; decay is for verifying to find.

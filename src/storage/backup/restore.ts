@@ -3,11 +3,21 @@ import { existsSync, readdirSync } from 'node:fs';
 import { mkdir, open } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { toHex } from '../../codec/bytes.ts';
+import { CodedError } from '../../codec/errors.ts';
 import { flush } from '../durable-files.ts';
 import { storageError } from '../errors.ts';
+import { ChunkReader } from './patches.ts';
 import type { Repository } from './repository.ts';
 import { setRestoredMark } from './restored-mark.ts';
-import { newestOf, requirePath, rowsOf, type TableRow, tableOf } from './table.ts';
+import {
+  chunkBytesOf,
+  newestOf,
+  requirePath,
+  rowsOf,
+  storedChunks,
+  type TableRow,
+  tableOf,
+} from './table.ts';
 
 /** Reads every chunk that `snapshot` names, by default the newest. Throws `storage.corrupt` with chunk and path. */
 export async function verifyBackup(
@@ -15,10 +25,11 @@ export async function verifyBackup(
   snapshot?: string,
 ): Promise<{ files: number; bytes: number }> {
   const paths = new Set<string>();
+  const chunks = new ChunkReader(repository);
   let bytes = 0;
   for await (const row of rowsOf(repository, snapshot ?? (await newestOf(repository)))) {
     paths.add(row.path);
-    bytes += await readThrough(repository, row, async () => undefined);
+    bytes += await readThrough(chunks, row, async () => undefined);
   }
   return { files: paths.size, bytes };
 }
@@ -41,6 +52,7 @@ export async function restore(
   await setRestoredMark(into, { snapshot: name, at: now });
   const paths = new Set<string>();
   const directories = new Set<string>([into]);
+  const chunks = new ChunkReader(repository);
   let bytes = 0;
   for await (const row of rowsOf(repository, name)) {
     const path = join(into, ...requirePath(row.path));
@@ -48,7 +60,7 @@ export async function restore(
     for (let dir = dirname(path); dir !== into; dir = dirname(dir)) directories.add(dir);
     const file = await open(path, paths.has(row.path) ? 'r+' : 'wx', 0o600);
     try {
-      bytes += await readThrough(repository, row, async (chunk, at) => {
+      bytes += await readThrough(chunks, row, async (chunk, at) => {
         await file.write(chunk, 0, chunk.length, at);
       });
       await file.datasync();
@@ -62,16 +74,19 @@ export async function restore(
 }
 
 async function readThrough(
-  repository: Repository,
+  chunks: ChunkReader,
   row: TableRow,
   use: (chunk: Uint8Array, at: number) => Promise<void>,
 ): Promise<number> {
   let length = 0;
-  for (const name of row.names) {
-    const chunk = await repository.getChunk(name).catch((cause: unknown) => {
-      throw storageError('storage.corrupt', `the backup of ${row.path} lacks the chunk ${toHex(name)}`, {
+  for (const [i, name] of row.names.entries()) {
+    const left = Math.min(chunkBytesOf(row.path), row.bytes - length);
+    const chunk = await chunks.read(name, row.patched.get(i), left).catch((cause: unknown) => {
+      // A patched chunk is more than one: the one that is missing is named, if one is.
+      const lacking = (cause instanceof CodedError ? cause.details.chunk : undefined) ?? toHex(name);
+      throw storageError('storage.corrupt', `the backup of ${row.path} lacks the chunk ${lacking}`, {
         cause,
-        details: { path: row.path, chunk: toHex(name) },
+        details: { path: row.path, chunk: lacking },
       });
     });
     await use(chunk, row.offset + length);
@@ -92,7 +107,8 @@ export async function expireBackups(
   const used = new Set<string>();
   for (const name of await repository.snapshots()) {
     for (const chunk of await tableOf(repository, name)) used.add(toHex(chunk));
-    for await (const row of rowsOf(repository, name)) for (const chunk of row.names) used.add(toHex(chunk));
+    for await (const row of rowsOf(repository, name))
+      for (const chunk of storedChunks(row)) used.add(toHex(chunk));
   }
   return { snapshots: expired.length, chunks: await repository.removeChunks((name) => used.has(name)) };
 }
