@@ -205,6 +205,7 @@ export {
   nextAttempt,
   Overlay,
   openCeremony,
+  outlivesGrant,
   type ProposalState,
   quorumOf,
   RECONFIG_DELAY,

@@ -1,6 +1,7 @@
 /**
  * Key epochs of a custodian's search fields. A new one is opened by an operator, when a subject that could search is
- * revoked, and when an epoch is 30 days old. Its keys are committed first, then the index is rebuilt under them while the
+ * revoked, when an epoch is 30 days old, and when one is a day old in which somebody had keywords evaluated who may not search
+ * any more: at most a turn a day, however many attributes end. Its keys are committed first, then the index is rebuilt under them while the
  * one of before is served (`IndexService.renew`), then the old keys are erased. So whoever kept old secrets reads
  * nothing of what is indexed from here on; copies made earlier stay readable with them (THREATS.md).
  *
@@ -9,13 +10,18 @@
 import type { CommittedEntry } from '../api/ports.ts';
 import { toHex } from '../codec/bytes.ts';
 import { CodedError } from '../codec/errors.ts';
-import { couldSearch, type FieldState, STATE, type StateView } from '../ledger/index.ts';
+import { couldSearch, type FieldState, outlivesGrant, STATE, type StateView } from '../ledger/index.ts';
 import type { FieldKeys } from '../search/index.ts';
 import { type FieldOwner, heldFieldKey, nextEpoch, openEpochs } from './field-keys.ts';
 import type { IndexService } from './index-service.ts';
 
 /** Age at which an epoch ends by itself. */
 const EPOCH_MS_MAX = 30 * 24 * 60 * 60_000;
+/** Age at which an epoch ends whose keywords somebody holds that lost the right to them. */
+const OUTLIVED_MS_MIN = 24 * 60 * 60_000;
+/** How often, in block time, those are looked for: it takes a walk over the budgets of all searchers. */
+const OUTLIVED_LOOK_MS = 60 * 60_000;
+const BUDGETS_A_PAGE = 1000;
 /** How often a node looks for epochs that are old, and tries again what failed. */
 const LOOK_MS = 60_000;
 const FIELDS_MAX = 10_000;
@@ -40,6 +46,8 @@ export class Epochs {
   readonly #due = new Set<string>();
   #working: Promise<void> = Promise.resolve();
   #closed = false;
+  /** Block time of the last walk over the budgets. */
+  #walkedAt = 0;
 
   constructor(options: EpochsOptions) {
     this.#options = options;
@@ -91,6 +99,7 @@ export class Epochs {
       for (const { field, time } of await this.#fields()) {
         if (ledger.tipTimeMs() - time >= EPOCH_MS_MAX) this.#due.add(field);
       }
+      await this.#meetOutlived();
       await this.#openDue('ledger');
       await this.#takeUp();
     });
@@ -146,6 +155,29 @@ export class Epochs {
       const use = { subject, custodian: owner.id, field };
       if (time <= timeMs && couldSearch(state(), use, timeMs)) this.#due.add(field);
     }
+  }
+
+  /** Marks the fields of which somebody holds keywords of the current epoch, a day old, without the right to them. */
+  async #meetOutlived(): Promise<void> {
+    const { owner, state } = this.#options;
+    const now = owner.ledger.tipTimeMs();
+    if (now - this.#walkedAt < OUTLIVED_LOOK_MS) return;
+    const fields = await this.#fields();
+    const old = new Set(fields.flatMap(({ field, time }) => (now - time >= OUTLIVED_MS_MIN ? [field] : [])));
+    let rows: readonly (readonly [string, unknown])[] = [];
+    do {
+      const after = rows.at(-1)?.[0];
+      const from = after === undefined ? {} : { after };
+      rows = old.size === 0 ? [] : await owner.ledger.list('budget/', { limit: BUDGETS_A_PAGE, ...from });
+      for (const [key] of rows) {
+        const [, subject, custodian, field] = key.split('/');
+        if (custodian !== owner.id || !old.has(field)) continue;
+        if (!outlivesGrant(state(), { subject, custodian, field }, now)) continue;
+        this.#due.add(field);
+        old.delete(field);
+      }
+    } while (rows.length === BUDGETS_A_PAGE);
+    this.#walkedAt = now;
   }
 
   /** One epoch more for each field that is due, after the rebuild for the epoch before: two at most are ever live. */

@@ -210,6 +210,20 @@ export function couldSearch(
   return satisfies(policyOf(field.policy), registered(held, registry), [], registry);
 }
 
+/**
+ * Whether a subject had keywords evaluated in the field's current epoch and may not search it any more: what earned it the
+ * search was taken away, or its time came. Then it holds secrets that it should not have for what is indexed from now on.
+ */
+export function outlivesGrant(
+  view: StateView,
+  use: Pick<SearchUse, 'subject' | 'custodian' | 'field'>,
+  time: number,
+): boolean {
+  const field = view.get(STATE.field(use.custodian, use.field));
+  if (field === undefined || budgetOf(view, use, field, time).usedEpoch === 0) return false;
+  return !admits(view, field, use.subject, heldAttributes(view, use.subject, time));
+}
+
 /** The current epoch, and the one before it while its segments are rebuilt. */
 function servesEpoch(field: FieldState, epoch: number, time: number): boolean {
   return epoch === field.epoch || (epoch === field.epoch - 1 && time < field.time + FIELD_EPOCH_OVERLAP_MS);

@@ -23,6 +23,7 @@ export {
   decideSearch,
   type KeyUse,
   type KeyVerdict,
+  outlivesGrant,
   type RecordUse,
   type ReleaseReason,
   type ReleaseVerdict,

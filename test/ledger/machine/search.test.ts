@@ -6,6 +6,7 @@ import {
   decideHits,
   decideSearch,
   fieldRecordId,
+  outlivesGrant,
   STATE,
   stillInForce,
 } from '../../../src/ledger/index.ts';
@@ -199,6 +200,35 @@ describe('Search', () => {
     expect(could('ada', 'other')).toBe(false);
     await ledger.put(ALDER, 'FieldKeyPut', field(1));
     expect(['ada', 'eve'].map((name) => could(name))).toEqual([true, false]);
+  });
+
+  it('who had keywords evaluated and lost the grant outlives it, by an end or by time, until the epoch turns', async () => {
+    const ledger = await world();
+    const until = ledger.time + DAY_MS;
+    await ledger.enrol('eve', 'alder', ['role:doctor']);
+    await ledger.enrol('bob', 'alder');
+    await ledger.enrol('dan', 'alder', ['role:doctor']);
+    const timed = { subject: subjectOf('bob'), attribute: 'alder/role:doctor', until };
+    await ledger.put(ALDER, 'AttributeSet', timed);
+    for (const name of ['ada', 'eve', 'bob']) expect(await reason(ledger, search(0, 1), name)).toBe('ok');
+    const outlived = () =>
+      ['ada', 'eve', 'bob', 'dan'].filter((name) =>
+        outlivesGrant(
+          ledger.engine.state,
+          { subject: subjectHex(name), custodian: 'alder', field: 'Condition.code' },
+          ledger.time,
+        ),
+      );
+    expect(outlived()).toEqual([]);
+    for (const name of ['eve', 'dan'])
+      await ledger.put(ALDER, 'AttributeEnd', { subject: subjectOf(name), attribute: 'alder/role:doctor' });
+    expect(outlived()).toEqual(['eve']);
+    await ledger.block([], until);
+    expect(outlived()).toEqual(['eve', 'bob']);
+    await ledger.put(ALDER, 'AttributeSet', { ...timed, until: null });
+    expect(outlived()).toEqual(['eve']);
+    await ledger.put(ALDER, 'FieldKeyPut', field(1));
+    expect(outlived()).toEqual([]);
   });
 
   it('an evaluation is released while the grant holds, whatever the budget has become', async () => {
