@@ -130,8 +130,10 @@ export class Machines {
 
   #restartLater(node: SimNode, withinMs: number): void {
     this.#schedule.after(this.#random.below(withinMs), () => {
-      if (this.#healed || node.up) return;
-      node.skew = this.#random.between(-500, 500);
+      // Up again if healing came first; not if the flush that failed was under way then.
+      if (node.up) return;
+      const skew = this.#healed ? 50 : 500;
+      node.skew = this.#random.between(-skew, skew);
       node.start();
     });
   }
