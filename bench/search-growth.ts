@@ -3,8 +3,12 @@
  * records, built, stored and asked, SQLite FTS5 beside it. Not among the suites that run by default: the largest takes
  * minutes.
  */
+import { NewNumbers, NumberTable } from '../src/client/number-table.ts';
+import { toHex, u32be } from '../src/codec/bytes.ts';
+import { sha256 } from '../src/codec/hash.ts';
+import { PatientNumbers } from '../src/search/index.ts';
 import { makeCorpus, makeQueries } from './search-corpus.ts';
-import { BenchClient, type BenchIndex, buildIndex, timed } from './search-index.ts';
+import { BenchClient, type BenchIndex, buildIndex, RECORDS_A_PATIENT, timed } from './search-index.ts';
 import { runPeers } from './search-peer.ts';
 import { type Row, round } from './search-row.ts';
 
@@ -41,6 +45,7 @@ async function measure(documents: number, runs: number, log: (line: string) => v
       runs: 1,
       index_mib: Math.round(fileBytes(index) / 2 ** 20),
       rss_mib: Math.round(memory.rss / 2 ** 20),
+      numbers_mib: round(numbersMib(documents)),
     },
   ];
   if (peer !== undefined)
@@ -75,6 +80,32 @@ async function measure(documents: number, runs: number, log: (line: string) => v
     log(`${size}: ${query.name}: ${times.p50_ms} ms, FTS5 ${theirs?.p50_ms ?? 'not run'} ms`);
   }
   return rows;
+}
+
+/** What a client holds of the record and patient of every number, to name what it finds. */
+function numbersMib(documents: number): number {
+  const before = heldBytes();
+  const table = NumberTable.empty(new PatientNumbers()).with(newNumbers(documents));
+  const bytes = heldBytes() - before;
+  if (table.length !== documents) throw new Error('a number was lost');
+  return bytes / 2 ** 20;
+}
+
+function newNumbers(documents: number): NewNumbers {
+  const patients = Math.ceil(documents / RECORDS_A_PATIENT);
+  const numbers = new NewNumbers(documents);
+  for (let i = 0; i < documents; i++) {
+    const record = sha256(u32be(i));
+    numbers.push(record, toHex(sha256(u32be(i % patients)).subarray(0, 16)));
+  }
+  return numbers;
+}
+
+/** Heap and buffers after a collection, which the harness lets its suites ask for. */
+function heldBytes(): number {
+  (globalThis as { gc?: () => void }).gc?.();
+  const { heapUsed, arrayBuffers } = process.memoryUsage();
+  return heapUsed + arrayBuffers;
 }
 
 const fileBytes = ({ files }: BenchIndex): number =>

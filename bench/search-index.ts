@@ -48,7 +48,7 @@ export const REGISTRY = fieldRegistry([
 /** Share of the corpus in each segment, as eight-fold merges leave it. */
 const SEGMENT_SHARES = [0.5, 0.25, 0.125, 0.05, 0.025, 0.02, 0.01, 0.01, 0.005, 0.005];
 /** Records of one patient, spread over the whole index. */
-const RECORDS_A_PATIENT = 50;
+export const RECORDS_A_PATIENT = 50;
 /** Documents of a build that is not timed, so that compiled code is. */
 const WARM_UP_DOCUMENTS = 10_000;
 

@@ -10,14 +10,13 @@ import {
   decodeManifest,
   type FetchPolicy,
   type Manifest,
-  type PatientMap,
   PatientNumbers,
-  patientMap,
   SegmentReader,
   type SegmentSource,
 } from '../search/index.ts';
 import type { Context } from './context.ts';
-import { type Chained, type NumberRow, Numbers } from './numbers.ts';
+import type { NumberRow, NumberTable } from './number-table.ts';
+import { type Chained, Numbers } from './numbers.ts';
 import type { Proven } from './proven.ts';
 import { segmentSource } from './segment-source.ts';
 
@@ -50,15 +49,13 @@ export class IndexCopies {
   readonly #heads = new Map<string, Head>();
   readonly #indexes = new Map<string, HeldIndex>();
   readonly #numbers: Numbers;
-  readonly #patientNumbers = new PatientNumbers();
-  readonly #patients = new Map<string, { readonly rows: readonly NumberRow[]; readonly map: PatientMap }>();
-  readonly #rows = new Map<string, readonly NumberRow[]>();
+  readonly #rows = new Map<string, NumberTable>();
 
   constructor(context: Context, proven: Proven, policy: FetchPolicy) {
     this.#context = context;
     this.#policy = policy;
     this.#proven = proven;
-    this.#numbers = new Numbers(context);
+    this.#numbers = new Numbers(context, new PatientNumbers());
     this.#source = segmentSource(context.gateway);
   }
 
@@ -124,25 +121,13 @@ export class IndexCopies {
         readers.set(name, reader);
         return reader;
       },
-      patients: this.#patientsOf(custodian, rows),
+      patients: rows.patients,
     };
   }
 
   /** Which record stands behind a number of the index that was answered last. */
   row(custodian: string, indexNo: number): NumberRow | undefined {
-    return this.#rows.get(custodian)?.[indexNo];
-  }
-
-  /** The same as long as the rows are the same ones. */
-  #patientsOf(custodian: string, rows: readonly NumberRow[]): PatientMap {
-    const held = this.#patients.get(custodian);
-    if (held?.rows === rows) return held.map;
-    const map = patientMap(
-      this.#patientNumbers,
-      rows.map(({ patient }) => patient),
-    );
-    this.#patients.set(custodian, { rows, map });
-    return map;
+    return this.#rows.get(custodian)?.at(indexNo);
   }
 
   /** The manifest that the ledger names, with readers of its segments; those of segments that it keeps stay. */

@@ -7,17 +7,13 @@
 import { equalBytes, fromHex } from '../codec/bytes.ts';
 import { CodedError } from '../codec/errors.ts';
 import { EMPTY_CHAIN, nextDeadDigest, nextNumbersDigest } from '../ledger/entries/index.ts';
+import type { PatientNumbers } from '../search/index.ts';
 import type { Context } from './context.ts';
+import { NewNumbers, type NumberRow, NumberTable } from './number-table.ts';
 
 /** Rows and deaths that one request asks for. */
 const NUMBERS_PAGE = 1024;
 const DEATHS_PAGE = 4096;
-
-/** What the ledger says of a record number. */
-export interface NumberRow {
-  readonly record: string;
-  readonly patient: string | null;
-}
 
 /** A count with a digest of that many items, as the state holds them; null in the state while there are none. */
 export interface Chained {
@@ -27,27 +23,28 @@ export interface Chained {
 
 /** A custodian's numbers, checked. */
 export interface NumberFacts {
-  readonly rows: readonly NumberRow[];
+  readonly rows: NumberTable;
   /** Dead numbers, increasing. */
   readonly dead: Uint32Array;
 }
 
 /** A list that was checked up to here. */
 interface Checked<T> {
-  readonly items: readonly T[];
+  readonly items: T;
   readonly digest: Uint8Array;
 }
 
-const NONE: Checked<never> = { items: [], digest: EMPTY_CHAIN };
-
 export class Numbers {
   readonly #context: Context;
-  readonly #rows = new Map<string, Checked<NumberRow>>();
-  readonly #deaths = new Map<string, Checked<number>>();
+  readonly #patients: PatientNumbers;
+  readonly #rows = new Map<string, Checked<NumberTable>>();
+  readonly #deaths = new Map<string, Checked<readonly number[]>>();
   readonly #dead = new Map<string, { readonly count: number; readonly sorted: Uint32Array }>();
 
-  constructor(context: Context) {
+  /** `patients` numbers the patients of all custodians. */
+  constructor(context: Context, patients: PatientNumbers) {
     this.#context = context;
+    this.#patients = patients;
   }
 
   /**
@@ -55,18 +52,63 @@ export class Numbers {
    * more, others, or in another order.
    */
   async of(custodian: string, numbers: Chained | null, dead: Chained | null): Promise<NumberFacts> {
-    const { gateway } = this.#context;
-    const page =
-      <T>(route: string, name: string, count: number) =>
-      async (from: number): Promise<readonly T[]> => {
-        const path = `/v1/search/${route}/${custodian}?from=${from}&count=${count}`;
-        return (await gateway.json<Record<string, readonly T[]>>('GET', path))[name];
-      };
     const [rows, deaths] = await Promise.all([
-      extend(this.#rows, custodian, numbers, page<NumberRow>('numbers', 'numbers', NUMBERS_PAGE), foldRow),
-      extend(this.#deaths, custodian, dead, page<number>('deaths', 'deaths', DEATHS_PAGE), nextDeadDigest),
+      this.#rowsOf(custodian, numbers ?? NONE),
+      this.#deathsOf(custodian, dead ?? NONE),
     ]);
     return { rows, dead: this.#sorted(custodian, deaths) };
+  }
+
+  async #rowsOf(custodian: string, wanted: Chained): Promise<NumberTable> {
+    const before = this.#rows.get(custodian) ?? {
+      items: NumberTable.empty(this.#patients),
+      digest: EMPTY_CHAIN,
+    };
+    const { length } = before.items;
+    if (isHeld(before, wanted)) return before.items;
+    // A query of an older state of the same ledger: what was checked against the newer one begins with its list.
+    if (length > wanted.count) return before.items.first(wanted.count);
+    const more = new NewNumbers(wanted.count - length);
+    await follow<NumberRow>(custodian, { count: length, digest: before.digest }, wanted, {
+      page: this.#page('numbers', custodian, NUMBERS_PAGE),
+      take: (digest, { record, patient }) => {
+        const bytes = fromHex(record, 32);
+        const next = nextNumbersDigest(digest, bytes, patient === null ? null : fromHex(patient, 16));
+        more.push(bytes, patient);
+        return next;
+      },
+    });
+    const items = before.items.with(more);
+    this.#rows.set(custodian, { items, digest: wanted.digest });
+    return items;
+  }
+
+  async #deathsOf(custodian: string, wanted: Chained): Promise<readonly number[]> {
+    const before = this.#deaths.get(custodian) ?? { items: [], digest: EMPTY_CHAIN };
+    const { length } = before.items;
+    if (isHeld(before, wanted)) return before.items;
+    if (length > wanted.count) return before.items.slice(0, wanted.count);
+    const items = [...before.items];
+    await follow<number>(custodian, { count: length, digest: before.digest }, wanted, {
+      page: this.#page('deaths', custodian, DEATHS_PAGE),
+      take: (digest, indexNo) => {
+        items.push(indexNo);
+        return nextDeadDigest(digest, indexNo);
+      },
+    });
+    this.#deaths.set(custodian, { items, digest: wanted.digest });
+    return items;
+  }
+
+  #page<T>(
+    name: 'numbers' | 'deaths',
+    custodian: string,
+    count: number,
+  ): (from: number) => Promise<readonly T[]> {
+    return async (from) => {
+      const path = `/v1/search/${name}/${custodian}?from=${from}&count=${count}`;
+      return (await this.#context.gateway.json<Record<string, readonly T[]>>('GET', path))[name];
+    };
   }
 
   #sorted(custodian: string, deaths: readonly number[]): Uint32Array {
@@ -78,39 +120,39 @@ export class Numbers {
   }
 }
 
-const foldRow = (digest: Uint8Array, { record, patient }: NumberRow): Uint8Array =>
-  nextNumbersDigest(digest, fromHex(record, 32), patient === null ? null : fromHex(patient, 16));
+const NONE: Chained = { count: 0, digest: EMPTY_CHAIN };
 
-/** The list of `custodian`, taken on from where it was checked to `wanted.count` items with `wanted.digest`. */
-async function extend<T>(
-  held: Map<string, Checked<T>>,
+const isHeld = ({ items, digest }: Checked<{ readonly length: number }>, wanted: Chained): boolean =>
+  items.length === wanted.count && equalBytes(digest, wanted.digest);
+
+/** Takes the items of a list in pages, from where it was checked to the end, which must have `wanted.digest`. */
+async function follow<T>(
   custodian: string,
-  wanted: Chained | null,
-  page: (from: number) => Promise<readonly T[]>,
-  fold: (digest: Uint8Array, item: T) => Uint8Array,
-): Promise<readonly T[]> {
-  const { count, digest: expected } = wanted ?? { count: 0, digest: EMPTY_CHAIN };
-  const before: Checked<T> = held.get(custodian) ?? NONE;
-  if (before.items.length === count && equalBytes(before.digest, expected)) return before.items;
-  // A query of an older state of the same ledger: what was checked against the newer one begins with its list.
-  if (before.items.length > count) return before.items.slice(0, count);
-  const items = [...before.items];
-  let { digest } = before;
-  while (items.length < count) {
-    const more = (await page(items.length)).slice(0, count - items.length);
-    if (more.length === 0) throw unproven(custodian, `${count} expected, ${items.length} told`);
+  from: Chained,
+  wanted: Chained,
+  {
+    page,
+    take,
+  }: {
+    readonly page: (from: number) => Promise<readonly T[]>;
+    /** The digest of the list up to `item`. */
+    readonly take: (digest: Uint8Array, item: T) => Uint8Array;
+  },
+): Promise<void> {
+  let { count, digest } = from;
+  while (count < wanted.count) {
+    const more = (await page(count)).slice(0, wanted.count - count);
+    if (more.length === 0) throw unproven(custodian, `${wanted.count} expected, ${count} told`);
     for (const item of more) {
       try {
-        digest = fold(digest, item);
+        digest = take(digest, item);
       } catch (cause) {
         throw unproven(custodian, 'one of them is malformed', cause);
       }
-      items.push(item);
     }
+    count += more.length;
   }
-  if (!equalBytes(digest, expected)) throw unproven(custodian, 'they are not those of the ledger');
-  held.set(custodian, { items, digest });
-  return items;
+  if (!equalBytes(digest, wanted.digest)) throw unproven(custodian, 'they are not those of the ledger');
 }
 
 const unproven = (custodian: string, what: string, cause?: unknown): CodedError =>

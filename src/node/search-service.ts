@@ -302,16 +302,18 @@ export class SearchService {
     };
   }
 
-  /** Kept until there are more rows: a number never changes its patient. */
+  /** Kept, and taken on when there are more rows: a number never changes its patient. */
   #patientsOf(custodian: MemberId, rows: ReturnType<NodeLedger['book']['rows']>): PatientMap {
     const held = this.#patients.get(custodian);
     if (held?.of.length === rows.length) return held;
+    const more = rows.slice(held?.of.length);
     const map = patientMap(
       this.#patientNumbers,
-      rows.map((row) => row?.patient),
+      more.map((row) => row?.patient),
+      held,
     );
     // A hole is a block that is being taken in.
-    if (!rows.includes(undefined)) this.#patients.set(custodian, map);
+    if (!more.includes(undefined)) this.#patients.set(custodian, map);
     return map;
   }
 

@@ -75,12 +75,18 @@ export interface PatientMap {
   readonly of: Uint32Array;
 }
 
-/** The map of a custodian's record numbers, from the pseudonym of each in order. */
+/** `before`, a map of the first record numbers of a custodian, taken on by the pseudonym of each that follows. */
 export function patientMap(
   numbers: PatientNumbers,
   patients: readonly (string | null | undefined)[],
+  before?: PatientMap,
 ): PatientMap {
-  const of = Uint32Array.from(patients, (name) => (name == null ? 0 : numbers.numberOf(name) + 1));
+  const known = before?.of ?? EMPTY_SET;
+  const of = new Uint32Array(known.length + patients.length);
+  of.set(known);
+  patients.forEach((name, i) => {
+    of[known.length + i] = name == null ? 0 : numbers.numberOf(name) + 1;
+  });
   return { numbers, of };
 }
 
