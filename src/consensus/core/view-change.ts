@@ -51,9 +51,10 @@ export function onViewChange(r: ReplicaState, from: string, message: ViewChange)
   const { accepted } = open;
   if (message.view <= open.view && !open.changing && accepted !== undefined && accepted.view === open.view) {
     // The sender missed the NEW-VIEW of the view in progress; it proves itself, so anyone may pass it on.
-    // The leader's own counts as sent only once it is durable.
+    // The leader's own counts as sent only once it is durable, and is a vote: not while it may not vote.
+    const own = accepted.message.sender === r.index;
     const sent = open.leading.get(accepted.view, accepted.message.sender) !== undefined;
-    if (accepted.view > 0 && sent) r.send(from, accepted.message);
+    if (accepted.view > 0 && sent && (!own || r.mayVote())) r.send(from, accepted.message);
   }
   if (kept !== undefined && kept.view >= message.view) return;
   countViewChange(r, message);
