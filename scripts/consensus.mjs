@@ -1,7 +1,7 @@
 // The long evidence for docs/consensus.md, from dist/ (npm run build). One JSON line a result on stdout, so that a log can
 // be read while it grows and a run that was stopped loses nothing but its last line.
 //   node scripts/consensus.mjs seeds --from 1 --count 20000     seeds over n = 4, 5, 6, 7, 9, 10, 12, 13
-//   node scripts/consensus.mjs guards [--only GUARD] [--starts 20] [--most 200]    median seeds to find, each guard left out
+//   node scripts/consensus.mjs guards [--only GUARD,...] [--starts 20] [--most 200]    median seeds to find, each guard left out
 //   node scripts/consensus.mjs exhaustive [--from 5]             every schedule: 1 height x 4 views, 2 heights x 2 views
 // Exit codes: 0 as it must be, 1 a violation, a fork or a guard that was not missed, 2 wrong usage.
 import { parseArgs } from 'node:util';
@@ -63,8 +63,8 @@ switch (what) {
   }
   case 'guards': {
     const { GUARDS, seedsToFind } = await sim('guards.js');
-    for (const guard of GUARDS) {
-      if (values.only !== undefined && values.only !== guard) continue;
+    for (const guard of values.only?.split(',') ?? GUARDS) {
+      if (!GUARDS.includes(guard)) throw new Error(`expected one of ${GUARDS.join(', ')}, got ${guard}`);
       const since = process.cpuUsage();
       const found = Array.from({ length: Number(values.starts) }, (_, start) =>
         seedsToFind(guard, 10_000 * (start + 1), Number(values.most)),
@@ -76,6 +76,7 @@ switch (what) {
       print({
         guard,
         median,
+        least: seeds[0],
         most: seeds.at(-1),
         missed,
         text: found.find((run) => run.text)?.text,

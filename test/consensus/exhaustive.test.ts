@@ -46,6 +46,7 @@ const ROWS: readonly [keyof Weakening, number, number, number, Partial<SearchOpt
   ['forgetPromise', 2, 2, 11, { crash: 'restart' }],
   ['rejoinEarly', 0, 2, 16, { crash: 'amnesia' }],
   ['rejoinAtOnce', 0, 2, 16, { crash: 'amnesia' }],
+  ['answersOfFew', 3, 2, 16, { crash: 'amnesia', heights: 2 }],
   ['viewChangeAnyHeight', 3, 2, 16, { heights: 2 }],
   ['viewsOutliveHeights', 3, 2, 16, { heights: 2 }],
 ];

@@ -134,9 +134,15 @@ describe('the simulator', () => {
     ['forgetPromise', /does not stand where its log says/],
     ['decideUnexecuted', /without executing it/],
     ['skipExecution', /without executing it|roots that its execution/],
-    ['nonceUnchecked', /executed twice/],
+    ['joinAnyone', /at the word of liars/],
+    ['nonceUnchecked', /used nonce|executed twice/],
+    ['anyCertificate', /NEW-VIEW that does not hold/],
   ])('without the guard %s notices within ten seeds', (guard, breach) => {
     expect(seedsToFind(guard, 1, 10).text).toMatch(breach);
+  });
+
+  test('without the guard answersOfFew notices within ten seeds from the fifteenth on', () => {
+    expect(seedsToFind('answersOfFew', 15, 10).text).toMatch(/lost its log and votes/);
   });
 
   test('has a row for every guard of the search', () => {

@@ -64,7 +64,7 @@ function countViewChange(r: ReplicaState, message: ViewChange): void {
   const { open } = r;
   open.viewChanges.set(message.sender, message);
   const { f, q } = r.chain.validators;
-  const joined = open.viewToJoin(f);
+  const joined = open.viewToJoin(r.weaken.joinAnyone ? 0 : f);
   if (joined !== undefined) startViewChange(r, joined);
   open.noteViewChangeQuorum(q, r.now);
   tryNewView(r);

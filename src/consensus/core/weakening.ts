@@ -28,6 +28,8 @@ export interface Weakening {
   readonly certificatesUnchecked?: boolean;
   /** A VIEW-CHANGE of an earlier height counts at this one. */
   readonly viewChangeAnyHeight?: boolean;
+  /** A higher view is joined when one member asks for it, not f + 1. */
+  readonly joinAnyone?: boolean;
   /** A height opens at the view of the block below it, and VIEW-CHANGEs count at any height. */
   readonly viewsOutliveHeights?: boolean;
   /** A restart does not take back the accepted proposal, the lock, the VIEW-CHANGE. */

@@ -134,7 +134,7 @@ export class Adversary {
         const signer = coreSigner(node.key, this.#chainId);
         const { type: _type, signature: _signature, ...said } = message;
         const blind = signer.welcome({ ...said, hello: undefined, vote: undefined, committed: 0 });
-        return [...out, ...toAll(peers, random.chance(0.7) ? blind : message)];
+        return [...out, ...toAll(peers, random.chance(0.9) ? blind : message)];
       }
       case 'blocks':
         return [...out, ...toAll(peers, random.chance(0.5) ? this.#spoil(node, message) : message)];

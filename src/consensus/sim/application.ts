@@ -3,7 +3,7 @@
  * an operation; state is the set of used nonces and a running hash. It has no client signatures: authenticity of
  * requests is the real application's part.
  */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type {
   Application,
   BlockStore,
@@ -61,11 +61,8 @@ export function decodeSimRequest(bytes: Uint8Array): SimRequest {
   return request;
 }
 
-const sha256 = (...parts: readonly Uint8Array[]): Uint8Array => {
-  const hash = createHash('sha256');
-  for (const part of parts) hash.update(part);
-  return new Uint8Array(hash.digest());
-};
+const sha256 = (...parts: readonly Uint8Array[]): Uint8Array =>
+  new Uint8Array(hash('sha256', Buffer.concat(parts), 'buffer'));
 
 /** Longest time after a block's own that what it grants is released (ledger-security rule 24). */
 export const RELEASE_MS = 10 * 60_000;

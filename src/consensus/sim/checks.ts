@@ -1,6 +1,6 @@
 /** What must hold after every event. A breach is recorded once, as text that says what was seen. */
 import type { Chain } from '../chain.ts';
-import { checkNewView, preparedHolds, timely } from '../core/rules.ts';
+import { checkNewView, emptyAllowed, preparedHolds, timely } from '../core/rules.ts';
 import type { WalRecord } from '../core/types.ts';
 import { CLOCK_TOLERANCE_MS, VIEWS_AHEAD_MAX } from '../limits.ts';
 import { rootsAgree } from '../node/executor.ts';
@@ -9,6 +9,9 @@ import { voteBytes } from '../wire/signing.ts';
 import { decodeSimRequest, RELEASE_MS } from './application.ts';
 import { simVerify } from './keys.ts';
 import type { SimNode } from './node.ts';
+
+/** Whether a client made this request. */
+type Authentic = (request: Uint8Array) => boolean;
 
 export class Checks {
   readonly violations: string[] = [];
@@ -19,6 +22,8 @@ export class Checks {
   highest = 0;
   readonly #decided = new Map<number, string>();
   readonly #signed = new Map<string, string>();
+  /** Highest view of each height for which an honest member asked. */
+  readonly #asked = new Map<number, number>();
   readonly #promised = new Map<string, number>();
   readonly #executed = new Map<number, Map<string, number>>();
   /** Highest height at which each member voted, and up to which one that lost its log may not vote again. */
@@ -33,8 +38,17 @@ export class Checks {
     if (!this.violations.includes(text)) this.violations.push(text);
   }
 
+  /** An honest member is at most one view above what its own kind asked for before: liars alone move nobody (rule 14). */
+  #nextView(node: SimNode, { height, view }: ViewChange): void {
+    const highest = this.#asked.get(height) ?? 0;
+    if (view > highest + 1 && !node.setBack)
+      this.#breach(`member ${node.index} goes to view ${view} of height ${height} at the word of liars`);
+    this.#asked.set(height, Math.max(highest, view));
+  }
+
   /** No honest double vote, no vote below an own VIEW-CHANGE, nothing sent before its record is durable. */
   onSend(node: SimNode, message: Message): void {
+    if (message.type === 'view-change') this.#nextView(node, message);
     if (node.setBack) return;
     switch (message.type) {
       case 'pre-prepare':
@@ -111,22 +125,35 @@ export class Checks {
   }
 
   /** What an honest member accepts or locks holds by the rules, whatever guards the core under test lacks. */
-  onPersist(node: SimNode, record: WalRecord, chain: Chain): void {
-    if (record.kind === 'proposal' && record.message.type === 'pre-prepare') {
-      const own = record.message.sender === this.#indexOf(node);
-      if (!own && !timely(chain, record.message.proposal.header, node.clock()))
-        this.#breach(`member ${node.index} accepted a time far from its clock at height ${record.height}`);
-    }
-    if (record.kind === 'proposal' && record.message.type === 'new-view') {
-      if (checkNewView(chain, record.message) === 'refused') {
-        this.#breach(
-          `member ${node.index} accepted a NEW-VIEW that does not hold at height ${record.height}`,
-        );
-      }
-    }
+  onPersist(node: SimNode, record: WalRecord, chain: Chain, authentic: Authentic): void {
+    if (record.kind === 'proposal') this.#accepts(node, record, chain, authentic);
     if (record.kind === 'prepared' && !this.#locks(record, chain)) {
       this.#breach(`member ${node.index} locked without a quorum at height ${record.height}`);
     }
+  }
+
+  #accepts(
+    node: SimNode,
+    { height, message }: Extract<WalRecord, { kind: 'proposal' }>,
+    chain: Chain,
+    authentic: Authentic,
+  ): void {
+    const accepted = message.type === 'new-view' ? checkNewView(chain, message) : 'fresh';
+    const breach = (what: string): void =>
+      this.#breach(`member ${node.index} accepted ${what} at height ${height}`);
+    if (accepted === 'refused') breach('a NEW-VIEW that does not hold');
+    if (accepted !== 'fresh') return;
+    const { proposal, view } = message;
+    const { header, batch } = proposal;
+    const own = message.sender === this.#indexOf(node);
+    if (!own && !timely(chain, header, node.clock())) breach('a time far from its clock');
+    if (!emptyAllowed(chain, proposal, view)) breach('an empty block before one is due');
+    const requests = batch.map(decodeSimRequest);
+    const nonces = requests.map(({ client, nonce }) => `${client}/${nonce}`);
+    if (!batch.every(authentic)) breach('a request that no client made');
+    if (requests.some(({ expiresAt }) => expiresAt <= header.time)) breach('an expired request');
+    if (new Set(nonces).size < nonces.length || nonces.some((nonce) => node.application.used.has(nonce)))
+      breach('a used nonce');
   }
 
   /** Whether the certificate of a lock is one that others would believe. */
@@ -170,7 +197,7 @@ export class Checks {
   }
 
   /** Agreement, authenticity, exactly-once, expiry. */
-  onDecide(node: SimNode, block: Block, chain: Chain, authentic: (request: Uint8Array) => boolean): void {
+  onDecide(node: SimNode, block: Block, chain: Chain, authentic: Authentic): void {
     const { proposal, qc } = block;
     const { height, time } = proposal.header;
     if (qc.votes.length < chain.validators.q)

@@ -29,11 +29,20 @@ export class Machines {
   readonly #schedule: Schedule;
   readonly #nodes: readonly SimNode[];
   readonly #faults: MachineFaults;
+  readonly #returned: (node: SimNode) => void;
   #image: { readonly of: SimNode; readonly restore: () => void } | undefined;
   #rolledBack = false;
   #healed = false;
 
-  constructor(random: Random, schedule: Schedule, nodes: readonly SimNode[], faults: MachineFaults) {
+  /** `returned` is told of every machine that comes back. */
+  constructor(
+    random: Random,
+    schedule: Schedule,
+    nodes: readonly SimNode[],
+    faults: MachineFaults,
+    returned: (node: SimNode) => void,
+  ) {
+    this.#returned = returned;
     this.#random = random;
     this.#schedule = schedule;
     this.#nodes = nodes;
@@ -57,7 +66,7 @@ export class Machines {
     if (this.#faults.wipes && node.appliedHeight > 0 && this.#othersVote(node)) {
       node.loseLog(random.chance(0.5) ? 0 : random.below(node.disk.durable.length + 1));
     }
-    this.#restartLater(node, 3000);
+    this.#restartLater(node, random.pick([100, 3000]));
   }
 
   /** All at once: more than f, so only safety can be asked for until they are back. */
@@ -134,6 +143,7 @@ export class Machines {
       if (node.up) return;
       const skew = this.#healed ? 50 : 500;
       node.skew = this.#random.between(-skew, skew);
+      this.#returned(node);
       node.start();
     });
   }

@@ -22,6 +22,7 @@ export const GUARDS = [
   'commitAnyView',
   'viewChangeAnyHeight',
   'viewsOutliveHeights',
+  'joinAnyone',
   'forgetAccepted',
   'forgetLock',
   'forgetPromise',

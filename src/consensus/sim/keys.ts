@@ -2,19 +2,17 @@
  * Cheap stand-ins for Ed25519: a keyed hash whose key everybody in the simulation could look up, but only the code of
  * the owner and of the adversary for its own replicas does. They make a run fast; they secure nothing.
  */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { ValidatorKey } from '../node/keys.ts';
 import { asBuffer, sameBytes } from '../wire/bytes.ts';
 
-function digest(...parts: readonly (Uint8Array | string)[]): Buffer {
-  const hash = createHash('sha256');
-  for (const part of parts) hash.update(part);
-  return hash.digest();
+function digest(...parts: readonly Uint8Array[]): Buffer {
+  return hash('sha256', Buffer.concat(parts), 'buffer');
 }
 
 /** The key of the simulated validator `index`. */
 export function simKey(index: number): ValidatorKey {
-  const publicKey = new Uint8Array(digest('simulated validator ', String(index)));
+  const publicKey = new Uint8Array(digest(Buffer.from(`simulated validator ${index}`)));
   return { publicKey, sign: (message) => tag(publicKey, message) };
 }
 

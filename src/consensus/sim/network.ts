@@ -1,17 +1,14 @@
 /**
  * The network of a simulation: loss, duplication, delay and with it reordering, partitions in one or both directions,
- * flapping and slow links, connections that are reset with everything on its way, and cuts: for a height and a view
- * it is drawn which members hear proposals, PREPAREs, COMMITs, VIEW-CHANGEs at all. Cuts make locks in different
- * views, which plain loss rarely does.
+ * flapping and slow links, connections that are reset with everything on its way, machines that come back and hear
+ * only a few at first, and cuts (cuts.ts).
  */
 import type { PeerId } from '../validators.ts';
 import type { Message } from '../wire/messages.ts';
+import { Cuts, honestValidators } from './cuts.ts';
 import type { SimNode } from './node.ts';
 import type { Random } from './random.ts';
 import type { Schedule } from './schedule.ts';
-
-/** Cuts end at this view, so that the height ends. */
-const CUT_VIEWS = 3;
 
 export interface NetworkFaults {
   drop: number;
@@ -20,7 +17,14 @@ export interface NetworkFaults {
   delayMs: number;
   /** Probability that a member hears the stage at which a view is cut; 1 for no cuts. */
   hears: number;
+  /** Probability that some hear no votes at all for a few heights. */
+  deaf: number;
+  /** Probability that a machine that comes back hears only a few at first. */
+  confined: number;
 }
+
+/** For how long at most, milliseconds. */
+const CONFINED_MS = 3000;
 
 export class Network {
   readonly faults: NetworkFaults;
@@ -33,8 +37,9 @@ export class Network {
   readonly #slow = new Map<number, number>();
   /** Connections by link; what was sent on an earlier one is lost. */
   readonly #connection = new Map<number, number>();
-  readonly #heard = new Map<string, boolean>();
-  readonly #stages = new Map<string, number>();
+  readonly #cuts: Cuts;
+  /** Whom a machine that came back hears, and until when it hears nobody else. */
+  readonly #confined = new Map<SimNode, { readonly until: number; readonly heard: ReadonlySet<PeerId> }>();
   #healed = false;
   /** With whom each twin talks. */
   readonly audiences = new Map<SimNode, Set<PeerId>>();
@@ -51,6 +56,7 @@ export class Network {
     this.#nodes = nodes;
     this.faults = faults;
     this.#overhear = overhear;
+    this.#cuts = new Cuts(random, schedule, nodes, faults);
     for (const node of nodes) {
       const same = this.#byPeer.get(node.peer);
       if (same === undefined) this.#byPeer.set(node.peer, [node]);
@@ -72,7 +78,7 @@ export class Network {
       if (audience !== undefined && !audience.has(from.peer)) continue;
       const link = linkOf(from, node);
       if (this.#cut.has(link) || this.#random.chance(drop)) continue;
-      if (this.faults.hears < 1 && !this.#hears(node, message)) continue;
+      if (this.#isConfined(node, from) || !this.#cuts.hears(node, message)) continue;
       const copies = this.#random.chance(duplicate) ? 2 : 1;
       const connection = this.#connection.get(link);
       for (let i = 0; i < copies; i++) {
@@ -87,52 +93,29 @@ export class Network {
   }
 
   /**
-   * A cut view goes well up to a stage that is drawn for it; of that stage each member hears all or nothing, and of
-   * what comes after it nobody hears anything. So some lock and some do not, or some decide and some do not.
+   * `node` has come back: for a while it may hear only some f + 1 of the others, all liars and those that missed most
+   * among them, so that what it is told of its own past comes from those.
    */
-  #hears(node: SimNode, message: Message): boolean {
-    if (!node.honest) return true;
-    switch (message.type) {
-      case 'pre-prepare':
-      case 'new-view':
-        return this.#hearsStage(node, message, 0);
-      case 'prepare':
-        return this.#hearsStage(node, message, 1);
-      case 'commit':
-        return this.#hearsStage(node, message, 2);
-      case 'view-change': {
-        const { view, height, sender } = message;
-        return view >= CUT_VIEWS || this.#draw(`${node.index} ${height} ${view} from ${sender}`, 0.75);
-      }
-      case 'blocks':
-        return message.blocks.every(
-          ({ qc }) => qc.view >= CUT_VIEWS || this.#draw(`${node.index} ${qc.height}`, this.faults.hears),
-        );
-      default:
-        return true;
+  returned(node: SimNode): void {
+    if (!this.#random.chance(this.faults.confined)) return;
+    const heard = new Set(this.#nodes.flatMap((other) => (other.honest ? [] : other.peer)));
+    const others = honestValidators(this.#nodes).filter((other) => other !== node);
+    const deaf = this.#cuts.deafAt(node.appliedHeight);
+    const f = others[0]?.replica?.chain.validators.f ?? 0;
+    while (others.length > 0 && heard.size < f + 1) {
+      const first = Math.max(
+        0,
+        others.findIndex((other) => deaf.has(other)),
+      );
+      const chosen = deaf.has(others[first]) ? first : this.#random.below(others.length);
+      heard.add(others.splice(chosen, 1)[0].peer);
     }
+    this.#confined.set(node, { until: this.#schedule.now + this.#random.below(CONFINED_MS), heard });
   }
 
-  #hearsStage(node: SimNode, { height, view }: { height: number; view: number }, stage: number): boolean {
-    if (view >= CUT_VIEWS) return true;
-    const name = `${height} ${view}`;
-    let cutAt = this.#stages.get(name);
-    if (cutAt === undefined) {
-      cutAt = this.#random.pick([0, 1, 1, 1, 2, 2, 3]);
-      this.#stages.set(name, cutAt);
-    }
-    return (
-      stage < cutAt || (stage === cutAt && this.#draw(`${node.index} ${name} ${stage}`, this.faults.hears))
-    );
-  }
-
-  #draw(name: string, probability: number): boolean {
-    let hears = this.#heard.get(name);
-    if (hears === undefined) {
-      hears = this.#random.chance(probability);
-      this.#heard.set(name, hears);
-    }
-    return hears;
+  #isConfined(node: SimNode, from: SimNode): boolean {
+    const confined = this.#confined.get(node);
+    return confined !== undefined && this.#schedule.now < confined.until && !confined.heard.has(from.peer);
   }
 
   /** Each twin talks to a part of the others, the two parts together to all. */
@@ -200,7 +183,8 @@ export class Network {
     this.#healed = true;
     this.#cut.clear();
     this.#slow.clear();
-    Object.assign(this.faults, { drop: 0, duplicate: 0, delayMs: 5, hears: 1 });
+    this.#confined.clear();
+    Object.assign(this.faults, { drop: 0, duplicate: 0, delayMs: 5, hears: 1, deaf: 0, confined: 0 });
   }
 
   #randomLink(): number {

@@ -89,7 +89,7 @@ function drawPlan(random: Random): Plan {
     pauseMs: random.pick([0, 0, 0, 5000]),
     jumpMs: random.pick([0, 0, 3000]),
     jumpBy: random.pick([ALARMING_MS, ALARMING_MS, 8000]),
-    longPause: random.chance(0.08),
+    longPause: random.chance(0.15),
   };
 }
 
@@ -137,10 +137,12 @@ export class Simulation implements World {
     this.timing = cuts ? HASTY : DEFAULT_TIMING;
     this.byzantine = options.byzantine ?? (random.chance(cuts ? 0.8 : 0.4) ? f : random.below(f + 1));
     this.#safetyMs = options.safetyMs ?? (cuts ? 12_000 : 5_000) + random.below(10_000);
-    // Where views are cut, mostly nothing else goes wrong: what happens then is the liars' work.
+    // Where views are cut, mostly nothing else goes wrong, or members crash: what happens then is the liars' work.
     const alone = cuts && random.chance(0.7);
-    this.#plan = alone ? NO_FAULTS : drawPlan(random);
-    const wipes = random.chance(0.3);
+    this.#plan = alone
+      ? { ...NO_FAULTS, crashMs: random.pick([0, 1500]), longPause: random.chance(0.2) }
+      : drawPlan(random);
+    const wipes = this.#plan.crashMs > 0 && random.chance(0.5);
     this.live = !(wipes && this.byzantine > 0);
     const liars = new Set<number>();
     // Those that lead the first views of the first heights do most harm.
@@ -156,17 +158,23 @@ export class Simulation implements World {
       duplicate: random.pick([0, 0.05]),
       delayMs: random.pick(cuts ? [2, 20] : [2, 20, 200]),
       hears: cuts ? random.pick([0.5, 0.7]) : 1,
+      // Who lost its log is told least where some missed much and it hears but a few.
+      deaf: random.pick(wipes ? [0.5, 1] : [0, 0, 0.3]),
+      confined: random.pick(wipes ? [0, 1, 1] : [0, 0.5]),
     };
     this.network = new Network(random, this.schedule, this.nodes, network, (node, _from, message) =>
       this.#adversary.overhear(node, message),
     );
-    this.machines = new Machines(random, this.schedule, this.nodes, {
+    const machines = {
       wipes,
       rollback,
       flushFails: alone ? 0 : random.pick([0, 0, 0.005]),
       flushStalls: alone ? 0 : random.pick([0, 0, 0.01]),
       jumpMs: this.#plan.jumpBy,
-    });
+    };
+    this.machines = new Machines(random, this.schedule, this.nodes, machines, (node) =>
+      this.network.returned(node),
+    );
   }
 
   #addNode(i: number, key: SimNode['key'], honest: boolean, cuts: boolean): void {
@@ -293,7 +301,7 @@ export class Simulation implements World {
   }
 
   observePersist(node: SimNode, record: WalRecord, chain: Chain): void {
-    this.checks.onPersist(node, record, chain);
+    this.checks.onPersist(node, record, chain, (request) => this.authentic(request));
   }
 
   observeStart(node: SimNode, records: readonly WalRecord[], lost: boolean): void {

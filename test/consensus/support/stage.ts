@@ -147,7 +147,7 @@ export class Stage implements World {
   }
 
   observePersist(node: SimNode, record: WalRecord, chain: Chain): void {
-    this.checks.onPersist(node, record, chain);
+    this.checks.onPersist(node, record, chain, () => this.authentic());
   }
 
   observeDecide(node: SimNode, block: Block, chain: Chain): void {
