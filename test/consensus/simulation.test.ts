@@ -11,11 +11,7 @@ describe('simulator', () => {
 
   // Seeds that found a defect, with what it was; each has a scripted schedule of its own too.
   test.each([
-    [
-      5,
-      513,
-      'after a lost log the count of starts began again, and the next start was taken for an amnesiac',
-    ],
+    [10, 500_021, 'a leader whose log was damaged passed its own NEW-VIEW on before it might vote again'],
   ])('n = %i, seed %i: %s', (members, seed) => {
     expect(runSimulation({ seeds: 1, firstSeed: seed, members: [members] }).violations).toEqual([]);
   });
