@@ -233,6 +233,12 @@ export interface Services {
     /** Dead index numbers in the order of death, from the `from`th on. */
     deaths(custodian: MemberId, from: number, count: number): readonly number[];
     segment(id: string, range?: { start: number; end: number }): Promise<Uint8Array>;
+    /** A segment or ranges of it from its custodian instead of this node's copy; throws `search.direct_off`. */
+    direct(
+      custodian: MemberId,
+      id: string,
+      ranges: readonly { readonly offset: number; readonly length: number }[] | null,
+    ): Promise<Uint8Array>;
     /** Gateway query for callers without SDK. */
     query(
       by: Session,

@@ -126,6 +126,7 @@ const CODES: Readonly<Record<string, readonly [status: number, title: string]>> 
   'search.segment_unavailable': [503, 'The search cannot be answered now'],
   'search.counts_mixed': [403, 'The search was denied'],
   'search.counts_only': [403, 'The search was denied'],
+  'search.direct_off': [403, 'The index is not read this way here'],
   'search.epoch_over': [503, 'The search epoch has ended'],
   'search.epoch_stale': [503, 'The search epoch has ended'],
   'search.opening_unknown': [404, 'Nothing opens this search here'],

@@ -18,7 +18,7 @@ import type { Context } from './context.ts';
 import type { NumberRow, NumberTable } from './number-table.ts';
 import { type Chained, Numbers } from './numbers.ts';
 import type { Proven } from './proven.ts';
-import { segmentSource } from './segment-source.ts';
+import { type IndexFetch, readerPolicy, segmentSource } from './segment-source.ts';
 
 /** How often a manifest is asked for that is not the proven one: the ledger may have moved on meanwhile. */
 const ATTEMPTS_MAX = 3;
@@ -44,19 +44,20 @@ interface HeldIndex {
 export class IndexCopies {
   readonly #context: Context;
   readonly #proven: Proven;
-  readonly #source: SegmentSource;
+  readonly #source: (custodian: string) => SegmentSource;
   readonly #policy: FetchPolicy;
   readonly #heads = new Map<string, Head>();
   readonly #indexes = new Map<string, HeldIndex>();
   readonly #numbers: Numbers;
   readonly #rows = new Map<string, NumberTable>();
 
-  constructor(context: Context, proven: Proven, policy: FetchPolicy) {
+  constructor(context: Context, proven: Proven, policy: IndexFetch) {
     this.#context = context;
-    this.#policy = policy;
+    this.#policy = readerPolicy(policy);
     this.#proven = proven;
     this.#numbers = new Numbers(context, new PatientNumbers());
-    this.#source = segmentSource(context.gateway);
+    const own = segmentSource(context.gateway);
+    this.#source = (custodian) => (policy === 'direct' ? segmentSource(context.gateway, custodian) : own);
   }
 
   /**
@@ -117,7 +118,7 @@ export class IndexCopies {
       dead,
       readerOf: (meta) => {
         const name = toHex(meta.id);
-        const reader = readers.get(name) ?? new SegmentReader(meta, [this.#source], this.#policy);
+        const reader = readers.get(name) ?? new SegmentReader(meta, [this.#source(custodian)], this.#policy);
         readers.set(name, reader);
         return reader;
       },

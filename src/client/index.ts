@@ -7,7 +7,7 @@
  */
 import { CodedError } from '../codec/errors.ts';
 import type { LedgerAnchor } from '../ledger/verify/index.ts';
-import { type FetchPolicy, MemoryJournal, type SearchJournal } from '../search/index.ts';
+import { MemoryJournal, type SearchJournal } from '../search/index.ts';
 import { Anchors } from './anchors.ts';
 import { Consents } from './consents.ts';
 import { Context } from './context.ts';
@@ -17,6 +17,7 @@ import { Keys, type Me } from './keys.ts';
 import { Proven } from './proven.ts';
 import { Records } from './records.ts';
 import { Search } from './search.ts';
+import type { IndexFetch } from './segment-source.ts';
 
 export { CodedError } from '../codec/errors.ts';
 export { type FetchPolicy, MemoryJournal, type SearchJournal } from '../search/index.ts';
@@ -41,6 +42,7 @@ export {
   type Verdict,
 } from './records.ts';
 export { Search, type SearchHit, type SearchOptions, type SearchReport } from './search.ts';
+export type { IndexFetch } from './segment-source.ts';
 export type { Committed, RecordInfo } from './types.ts';
 
 export interface ConnectOptions {
@@ -66,8 +68,11 @@ export interface ConnectOptions {
   readonly freshnessMs?: number;
   /** What is kept, sealed, to open this device's Search entries for an auditor; default: only as long as the program runs. */
   readonly journal?: SearchJournal;
-  /** How index segments are read from the own node; `whole` shows it no page, and costs each large segment once. Default `pages`. */
-  readonly indexFetch?: FetchPolicy;
+  /**
+   * How index segments are read: from the own node, of which `whole` shows it no page and costs each large segment once, or
+   * `direct` from custodians that allow it, which then see what is searched. Default `pages`.
+   */
+  readonly indexFetch?: IndexFetch;
 }
 
 export class Hippocrypt {

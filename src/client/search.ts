@@ -15,7 +15,6 @@ import {
   type FederatedResult,
   FederatedSearch,
   type FederationPorts,
-  type FetchPolicy,
   type FieldEpochName,
   type FieldRegistry,
   fieldRegistry,
@@ -33,6 +32,7 @@ import { IndexCopies } from './index-copies.ts';
 import { type OpenedSearch, type OpeningFile, openedSearch, openingToFile } from './openings.ts';
 import type { Proven } from './proven.ts';
 import type { Purpose, Records } from './records.ts';
+import type { IndexFetch } from './segment-source.ts';
 import type { Committed, RecordInfo } from './types.ts';
 
 /** What a query meets when the index moved on under it: another epoch, or segments that were replaced. */
@@ -125,7 +125,7 @@ export class Search {
     proven: Proven,
     anchors: Anchors,
     journal: SearchJournal,
-    policy: FetchPolicy,
+    policy: IndexFetch,
   ) {
     this.#context = context;
     this.#anchors = anchors;

@@ -50,6 +50,8 @@ export interface ConsortiumOptions {
   /** What keeps a member's payloads; the embedded store by default. */
   readonly payloads?: (member: string) => PayloadsChoice;
   readonly publicIpfs?: boolean;
+  /** Members that fetch and serve index pages directly; nobody by default. */
+  readonly directFetch?: readonly string[];
   readonly copies?: number;
   /** Outside witnesses whose cosignatures every member takes. */
   readonly witnesses?: readonly Witness[];
@@ -121,6 +123,7 @@ export async function startConsortium(options: ConsortiumOptions): Promise<Conso
         ...(options.payloads === undefined ? {} : { payloads: options.payloads(id) }),
         ...(options.copies === undefined ? {} : { copies: options.copies }),
         ...(options.witnesses === undefined ? {} : { witnesses: options.witnesses }),
+        directFetch: options.directFetch?.includes(id) === true,
         ...(options.publicIpfs === undefined ? {} : { publicIpfs: options.publicIpfs }),
         ...(options.ratePerMinute === undefined ? {} : { ratePerMinute: options.ratePerMinute }),
       });

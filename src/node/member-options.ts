@@ -38,6 +38,8 @@ export interface MemberOptions {
   readonly backup?: BackupPlan;
   /** Whether strangers may fetch ciphertext from the trustless gateway; others need a session. */
   readonly publicIpfs?: boolean;
+  /** Whether index pages go directly between clients and custodians (direct-fetch.ts); off by default. */
+  readonly directFetch?: boolean;
   /** Outside witnesses whose cosignatures this node takes. */
   readonly witnesses?: readonly Witness[];
 }

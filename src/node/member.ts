@@ -24,6 +24,7 @@ import { BackupSchedule, backupLive } from './backup.ts';
 import type { Companions } from './companions.ts';
 import { Copies } from './copies.ts';
 import type { Custody } from './custody.ts';
+import { DirectFetch } from './direct-fetch.ts';
 import type { Disk } from './disk.ts';
 import { Epochs } from './epochs.ts';
 import { Erasure } from './erasure.ts';
@@ -68,6 +69,7 @@ export class MemberNode {
   readonly records: Records;
   readonly uploads: Uploads;
   readonly search: SearchService;
+  readonly direct: DirectFetch;
   readonly replicas: Replicas;
   readonly copies: Copies;
   readonly replication: Replication;
@@ -241,6 +243,12 @@ export class MemberNode {
       factor,
       clock: options.clock,
       onEvent: (name, fields) => options.log.event(name, fields),
+    });
+    this.direct = new DirectFetch({
+      member: id,
+      link,
+      enabled: options.directFetch === true,
+      own: () => this.segments(id),
     });
     this.search = new SearchService({
       member: id,

@@ -62,6 +62,8 @@ export const NodeConfigSchema = z.strictObject({
   copies: z.number().int().min(1).max(64).optional(),
   /** Who may fetch ciphertext from `/ipfs`: those with a session (default), or everybody. */
   ipfs: z.enum(['session', 'public']).optional(),
+  /** Whether index pages are fetched from custodians and served to other members directly: shows custodians what is searched. */
+  directFetch: z.boolean().optional(),
   /** Verifier keys of outside witnesses whose cosignatures this node takes. */
   witnesses: z.array(z.string()).max(WITNESSES_MAX).optional(),
 });
@@ -167,6 +169,7 @@ export async function startMember(config: NodeConfig, log: NodeLog): Promise<Run
     ...(config.backup === undefined ? {} : { backup: config.backup }),
     ...(config.copies === undefined ? {} : { copies: config.copies }),
     ...(config.ipfs === 'public' ? { publicIpfs: true } : {}),
+    directFetch: config.directFetch === true,
     ...(config.witnesses === undefined ? {} : { witnesses: config.witnesses.map(parseWitnessKey) }),
   });
   const unfollow = followMembers(node, (current) => {

@@ -109,6 +109,7 @@ export function servicesOf(node: MemberNode): Services {
       },
       deaths: (custodian, from, count) => search.deaths(custodian, from, count),
       segment: (id, range) => search.segment(id, range),
+      direct: (custodian, id, ranges) => node.direct.fetch(custodian, id, ranges),
       query: (by, query, options) => search.query(by, query, options),
     },
     ipfs: {

@@ -198,15 +198,15 @@ describe('the state of the ledger', () => {
     const at = (late: number, more: object = {}): Promise<Hippocrypt> =>
       deceived({ now: () => time + late, ...more });
     const stale = { code: 'checkpoint.stale', details: { time: expect.any(Number) } };
-    await expect(ask(await at(120_000))).rejects.toMatchObject(stale);
+    await expect(ask(await at(3_600_000))).rejects.toMatchObject(stale);
     const never = await at(120_000, { freshnessMs: Number.POSITIVE_INFINITY });
     expect((await ask(never)).records.length).toBeGreaterThan(2);
-    // Within the hour that the client allows, but not within the minute that the search does.
+    // Within the hour that the client allows, but not within the second that the search does.
     const client = await at(120_000, { freshnessMs: 3_600_000 });
     expect((await ask(client)).asOf.time).toBeGreaterThanOrEqual(time);
-    const narrow = { unit: 'record', custodians: ['mercy'], maxAgeMs: 60_000 } as const;
+    const narrow = { unit: 'record', custodians: ['mercy'], maxAgeMs: 1000 } as const;
     await expect(client.search.query(QUERY, narrow)).rejects.toMatchObject(stale);
-    await expect((await at(120_000)).proven.state('labels')).rejects.toMatchObject(stale);
+    await expect((await at(3_600_000)).proven.state('labels')).rejects.toMatchObject(stale);
   });
 
   it('is not taken for new because something else that was shown is: an old index beside new keys', async () => {
@@ -255,6 +255,22 @@ describe('the state of the ledger', () => {
     expect((await query({})).asOf.height).toBeGreaterThan(0);
     expect((await query({ answer: 'count' })).asOf.height).toBeGreaterThan(0);
     await expect(query({ maxAgeMs: 0 })).rejects.toMatchObject({ code: 'checkpoint.stale' });
+  });
+
+  it('under a checkpoint that too few have cosigned, or that was changed, is no state', async () => {
+    const changes: readonly ((text: string) => string)[] = [
+      (text) => text.slice(0, text.indexOf('\n', text.indexOf('\n\n') + 2) + 1),
+      (text) =>
+        text.replace(/^(.*\n)(\d+)\n/, (_, origin: string, size: string) => `${origin}${Number(size) + 1}\n`),
+    ];
+    for (const change of changes) {
+      const code = await refusal(states, (json) => {
+        const text = String(json.checkpoint);
+        json.checkpoint = change(text);
+        expect(json.checkpoint).not.toBe(text);
+      });
+      expect(code).toMatch(/^checkpoint\./);
+    }
   });
 
   it('that does not verify is no state', async () => {

@@ -18,6 +18,20 @@ describe('docs/search.md', () => {
     expect(listed.sort()).toEqual(Object.keys(SEARCH_ERRORS).sort());
   });
 
+  test('names for each step of the verification tests that meet every one of its refusals', () => {
+    const rows = [...page.matchAll(/^\| ([1-9]) \| [^|]+ \| ([^|]+) \| ([^|]+) \|$/gm)];
+    expect(rows.map(([, step]) => Number(step))).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9]);
+    for (const [, step, refusals, tests] of rows) {
+      const sources = [...tests.matchAll(/`([a-z/-]+)`/g)].map(([, name]) =>
+        readFileSync(new URL(`../${name}.test.ts`, import.meta.url), 'utf8'),
+      );
+      for (const [, code] of refusals.matchAll(/`((?:search|checkpoint|client)\.[a-z_]+)`/g)) {
+        const isMet = sources.some((source) => source.replaceAll('\\', '').includes(code));
+        expect([step, code, isMet]).toEqual([step, code, true]);
+      }
+    }
+  });
+
   test('its first example is a query that plans', () => {
     const text = /\n {4}(condition:.*)\n/.exec(page)?.[1] ?? '';
     const code = (name: string): FieldSpec => ({

@@ -5,6 +5,7 @@
  * every equality and common prefix of page numbers and slots, up to the renaming that the argument allows.
  */
 import { describe, expect, test } from 'vitest';
+import { type IndexFetch, readerPolicy } from '../../src/client/segment-source.ts';
 import { concat, readU32be, u32be, utf8 } from '../../src/codec/bytes.ts';
 import { hmacSha256, sha256 } from '../../src/codec/hash.ts';
 import {
@@ -71,15 +72,16 @@ class History {
   readonly files = new Map<string, OwnSegment>();
   readonly messages: Message[] = [];
   readonly readers = new Map<string, SegmentReader>();
+  /** `direct` is `pages` asked of the custodian: the same messages, to somebody who knows more (see the end of this file). */
   readonly policy: FetchPolicy;
   readonly random: ReturnType<typeof seededRandom>;
   readonly dead = new Set<number>();
   epoch = 1;
   records = 0;
 
-  constructor(seed: number, policy: FetchPolicy) {
+  constructor(seed: number, policy: IndexFetch) {
     this.dice = new Dice(seed);
-    this.policy = policy;
+    this.policy = readerPolicy(policy);
     this.random = seededRandom(`history ${seed}`);
   }
 
@@ -473,7 +475,7 @@ function slotPattern(meta: SegmentMeta, leaves: ReadonlyMap<number, ReadonlySet<
 /** Histories of each fetch policy; the notes ask for 1,000 in all. */
 const HISTORIES = Number(process.env.HIPPOCRYPT_SEARCH_HISTORIES ?? 15);
 
-describe.each(['pages', 'pages-and-tree', 'whole'] as const)(
+describe.each(['pages', 'pages-and-tree', 'whole', 'direct'] as const)(
   `${HISTORIES} random histories, policy %s`,
   (policy) => {
     test('the simulator makes the same transcript from the leakage alone', {
@@ -501,7 +503,7 @@ describe.each(['pages', 'pages-and-tree', 'whole'] as const)(
             ];
             for (const { meta } of history.segments) metas.set(segmentName(meta), meta);
             await history.search(words);
-            const leaked = leakage.search(history.segments, words, policy);
+            const leaked = leakage.search(history.segments, words, history.policy);
             simulated.push(
               ...simulator.search(
                 history.segments.map(({ meta }) => meta),
@@ -564,5 +566,36 @@ describe('worlds of equal leakage', () => {
     history.merge();
     await history.search([3]);
     expect(history.messages.length).toBeGreaterThan(before);
+  });
+});
+
+describe('policy direct', () => {
+  /** Slots and pages that one query of a large segment asks for. */
+  async function asked(words: readonly number[]): Promise<{ slots: number[]; pages: number[] }> {
+    const history = new History(77, 'direct');
+    while (history.segments.length === 0 || history.segments[0].meta.bits === 0) {
+      history.segments.length = 0;
+      history.records = 0;
+      history.flush();
+    }
+    const [{ meta }] = history.segments;
+    await history.search(words);
+    const leaves = history.messages.flatMap((one) => (one.kind === 'leaves' ? one.leaves : []));
+    return {
+      slots: leaves.filter((leaf) => leaf >= 2 ** meta.bits && leaf < segmentShape(meta).leaves),
+      pages: leaves.filter((leaf) => leaf < 2 ** meta.bits),
+    };
+  }
+
+  test('names the keyword to the custodian, who made the slots: why it is off', async () => {
+    // What the custodian can work out for itself from its secrets, without the client's key.
+    const candidates = [0, 1, 2, 300, 1000, 1001];
+    const known = await Promise.all(candidates.map(async (word) => ({ word, ...(await asked([word])) })));
+    const seen = await asked([1000]);
+    expect(seen.slots.length).toBeGreaterThan(0);
+    const named = known.filter(({ slots }) => slots.join() === seen.slots.join()).map(({ word }) => word);
+    expect(named).toEqual([1000]);
+    // Of a short list the page stays, with the decoys of the padding around it.
+    expect(seen.pages.length).toBeGreaterThan(0);
   });
 });

@@ -32,6 +32,9 @@ const RANGES_MAX = 8192;
 const RANGE_BYTES_MAX = 64 * 1024 * 1024;
 const bearer = [{ bearer: [] }];
 
+/** The custodian itself instead of this node's copy. */
+const From = z.object({ from: MemberIdText.optional() });
+
 const Opening = z.object({
   v: z.literal(1),
   receipt: z.string(),
@@ -211,16 +214,23 @@ export function searchRoutes(scope: FastifyInstance, services: Services): void {
     {
       schema: {
         summary: 'Bytes of a segment file',
-        description: 'Takes a Range header of one range. Check pages against the segment root.',
+        description:
+          'Takes a Range header of one range. Check pages against the segment root. With `from`, the whole file as its custodian gives it, ' +
+          'where both members allow that (`search.direct_off`).',
         tags: ['search'],
         security: bearer,
         params: z.object({ id: z.string().regex(/^[0-9a-f]{32}$/) }),
+        querystring: From,
         response: { 200: z.any().describe('application/octet-stream'), 206: z.any(), ...problems },
       },
     },
     async (request, reply) => {
-      const range = parseRange(request.headers.range);
-      const bytes = await services.search.segment(request.params.id, range);
+      const { params, query } = request;
+      const range = query.from === undefined ? parseRange(request.headers.range) : undefined;
+      const bytes =
+        query.from === undefined
+          ? await services.search.segment(params.id, range)
+          : await services.search.direct(memberId(query.from), params.id, null);
       reply.code(range === undefined ? 200 : 206).header('content-type', 'application/octet-stream');
       return reply.serializer((payload) => payload as string).send(Buffer.from(bytes));
     },
@@ -233,10 +243,12 @@ export function searchRoutes(scope: FastifyInstance, services: Services): void {
         summary: 'Several ranges of a segment file at once',
         description:
           'Each `[offset, length]`; the bytes come one after the other. A query asks for all it wants of a segment in one request, so that ' +
-          'nothing but that set is seen.',
+          'nothing but that set is seen. With `from`, by its custodian, which knows the keywords behind it, where both members allow that ' +
+          '(`search.direct_off`).',
         tags: ['search'],
         security: bearer,
         params: z.object({ id: z.string().regex(/^[0-9a-f]{32}$/) }),
+        querystring: From,
         body: z.object({
           ranges: z
             .array(z.tuple([z.number().int().min(0), z.number().int().min(1).max(RANGE_BYTES_MAX)]))
@@ -253,9 +265,15 @@ export function searchRoutes(scope: FastifyInstance, services: Services): void {
           'request.invalid',
           `expected ranges of at most ${RANGE_BYTES_MAX} bytes together`,
         );
+      const { params, query } = request;
       const parts: Uint8Array[] = [];
-      for (const [offset, length] of ranges)
-        parts.push(await services.search.segment(request.params.id, { start: offset, end: offset + length }));
+      if (query.from !== undefined) {
+        const asked = ranges.map(([offset, length]) => ({ offset, length }));
+        parts.push(await services.search.direct(memberId(query.from), params.id, asked));
+      } else {
+        for (const [offset, length] of ranges)
+          parts.push(await services.search.segment(params.id, { start: offset, end: offset + length }));
+      }
       reply.header('content-type', 'application/octet-stream');
       return reply.serializer((payload) => payload as string).send(Buffer.concat(parts));
     },
