@@ -210,7 +210,7 @@ describe('counts', () => {
       [null, false],
       [null, false],
     ]);
-    const allowed = ['committed', 'count', 'custody', 'evaluated', 'exact', 'lag', 'missing', 'unit'];
+    const allowed = ['asOf', 'committed', 'count', 'custody', 'evaluated', 'exact', 'lag', 'missing', 'unit'];
     for (const answer of answers) {
       expect(Object.keys(answer).sort()).toEqual(allowed);
       const text = JSON.stringify(answer);
