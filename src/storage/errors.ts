@@ -8,7 +8,8 @@ export const STORAGE_ERRORS = {
   'storage.already_open': 'the directory is open in this process already',
   'storage.locked': 'another process holds the directory',
   'storage.closed': 'the store was closed',
-  'storage.full': 'free space is below the reserve, or the disk refused a write for want of space',
+  'storage.full':
+    'free space is below the reserve, the disk refused a write for want of space, or a limited address space has no room for the map',
   'storage.failed': 'an earlier write failed below us; reopen the store after mending the disk',
   'storage.unknown_table': 'the table was not named when the environment was opened',
   'storage.bad_key': 'a key is empty or longer than the limit',

@@ -2,15 +2,17 @@
  * An LMDB environment with named tables behind the key-value port.
  *
  * Settings that matter (lmdb 3.5.6): `overlappingSync: false`, so that a resolved write is on disk and not only
- * visible; `encoding: 'binary'`, since the default is msgpack; a large map, so that it is never remapped under a
- * reader; `eventTurnBatching: false, since a failed commit of such a batch rejects a promise that nobody holds. Each write is a child transaction with a synchronous callback: an asynchronous one that throws does
+ * visible; `encoding: 'binary'`, since the default is msgpack; a large map, so that it is hardly ever remapped under a
+ * reader (lmdb maps twice the size when the map is full, and keeps the one before for who still reads); `eventTurnBatching: false, since a failed commit of such a batch rejects a promise that nobody holds. Each write is a child transaction with a synchronous callback: an asynchronous one that throws does
  * not roll back, and a plain transaction shares its fate with unrelated writes of the same moment.
  * One thread owns an environment. Network file systems are not supported.
  */
-import { closeSync, fsyncSync, openSync } from 'node:fs';
+import { closeSync, fsyncSync, openSync, statSync } from 'node:fs';
+import { join } from 'node:path';
 import { type Database, open, type RootDatabase } from 'lmdb';
 import type { CodedError } from '../../codec/errors.ts';
 import { storageError, wrapStorageFailure } from '../errors.ts';
+import { addressLimit, requireAddresses } from './address-space.ts';
 import { lockDirectory } from './directory-lock.ts';
 import { type FreeSpaceProbe, fileSystemProbe, requireSpace } from './free-space.ts';
 import type { KvOp, KvRange, KvStore } from './kv.ts';
@@ -19,6 +21,10 @@ import type { KvOp, KvRange, KvStore } from './kv.ts';
 export const KEY_BYTES_MAX = 1978;
 /** Virtual address space, not disk: beyond what one node will hold. */
 const MAP_BYTES = 256 * 2 ** 30;
+/** The first map where address space is limited. */
+const MAP_BYTES_LIMITED = 64 * 2 ** 20;
+/** Room in the last map that fits, for removing. */
+const MAP_RESERVE_BYTES = 8 * 2 ** 20;
 /** Below this a disk that refused a write was full: LMDB's largest single write is about this long. */
 const FULL_BYTES = 2 ** 20;
 /** LMDB rewrites the path to the root for each touched leaf; this is the worst case for one small value. */
@@ -31,6 +37,8 @@ export interface EnvironmentOptions {
   readonly freeBytes?: FreeSpaceProbe;
   /** Room that writes leave; `SPACE_RESERVE_BYTES` unless told. */
   readonly reserveBytes?: number;
+  /** Size of the first map; it grows with the data. Large unless told. */
+  readonly mapBytes?: number;
 }
 
 export interface Environment extends KvStore {
@@ -51,7 +59,7 @@ type Table = Database<Uint8Array, Uint8Array>;
 /**
  * Opens or creates the environment in `dir`. Throws `storage.already_open` on a second open in this process and
  * `storage.locked` when another process holds it. Writes reject with `storage.full` while free space is below
- * the reserve, and with `storage.failed` once the disk has refused one (reopen then).
+ * the reserve or the address space is used up, and with `storage.failed` once the disk has refused one (reopen then).
  */
 export function openEnvironment(dir: string, options: EnvironmentOptions): Environment {
   const lock = lockDirectory(dir);
@@ -60,6 +68,8 @@ export function openEnvironment(dir: string, options: EnvironmentOptions): Envir
     if (fileSystemProbe(lock.dir)() < FULL_BYTES) {
       throw storageError('storage.full', 'the disk is full; free space before opening the environment');
     }
+    const limit = addressLimit();
+    if (limit !== undefined) requireAddresses(limit, 3 * MAP_BYTES_LIMITED + fileBytes(lock.dir));
     const root = open<Uint8Array, Uint8Array>(lock.dir, {
       noSubdir: false,
       encoding: 'binary',
@@ -67,7 +77,7 @@ export function openEnvironment(dir: string, options: EnvironmentOptions): Envir
       overlappingSync: false,
       eventTurnBatching: false,
       cache: false,
-      mapSize: MAP_BYTES,
+      mapSize: options.mapBytes ?? (limit === undefined ? MAP_BYTES : MAP_BYTES_LIMITED),
       maxDbs: options.tables.length + 1,
     });
     const tables = new Map<string, Table>();
@@ -84,6 +94,7 @@ export function openEnvironment(dir: string, options: EnvironmentOptions): Envir
       root,
       tables,
       (bytes) => requireSpace(freeBytes, bytes, options.reserveBytes),
+      limit,
       lock.release,
     );
   } catch (cause) {
@@ -97,8 +108,10 @@ class LmdbEnvironment implements Environment {
   readonly #root: RootDatabase<Uint8Array, Uint8Array>;
   readonly #tables: ReadonlyMap<string, Table>;
   readonly #requireSpace: (bytes: number) => void;
+  readonly #addressLimit: number | undefined;
   readonly #release: () => void;
   readonly #pending = new Set<Promise<void>>();
+  #pendingBytes = 0;
   #state: 'open' | 'failed' | 'closed' = 'open';
   #closing: Promise<void> | undefined;
 
@@ -107,12 +120,14 @@ class LmdbEnvironment implements Environment {
     root: RootDatabase<Uint8Array, Uint8Array>,
     tables: ReadonlyMap<string, Table>,
     requireSpace: (bytes: number) => void,
+    addressLimit: number | undefined,
     release: () => void,
   ) {
     this.dir = dir;
     this.#root = root;
     this.#tables = tables;
     this.#requireSpace = requireSpace;
+    this.#addressLimit = addressLimit;
     this.#release = release;
   }
 
@@ -145,12 +160,15 @@ class LmdbEnvironment implements Environment {
     // Removing must stay possible when there is no space.
     const adds = ops.some((op) => 'value' in op);
     if (adds && options.fromReserve !== true) this.#requireSpace(bytes);
+    if (this.#addressLimit !== undefined) this.#requireMap(this.#addressLimit, bytes, adds);
     const done = this.#commit(ops);
     this.#pending.add(done);
+    this.#pendingBytes += bytes;
     try {
       await done;
     } finally {
       this.#pending.delete(done);
+      this.#pendingBytes -= bytes;
     }
   }
 
@@ -198,6 +216,14 @@ class LmdbEnvironment implements Environment {
     return storageError('storage.full', 'the disk is full; free space, then reopen', { cause: reason });
   }
 
+  /** Throws unless the map holds `bytes` more, or a larger one can be had. */
+  #requireMap(limit: number, bytes: number, adds: boolean): void {
+    const { mapSize, lastPageNumber, pageSize } = this.#root.getStats() as Record<string, number>;
+    // Pages on the way to a row are written anew as well.
+    const needed = (lastPageNumber + 1) * pageSize + 4 * (bytes + this.#pendingBytes);
+    if (needed + (adds ? MAP_RESERVE_BYTES : 0) > mapSize) requireAddresses(limit, 3 * needed);
+  }
+
   #requireOpen(): void {
     if (this.#state === 'closed') throw storageError('storage.closed', 'the environment was closed');
   }
@@ -210,6 +236,10 @@ class LmdbEnvironment implements Environment {
     }
     return table;
   }
+}
+
+function fileBytes(dir: string): number {
+  return statSync(join(dir, 'data.mdb'), { throwIfNoEntry: false })?.size ?? 0;
 }
 
 /** Makes the names of newly created files survive a crash. */
