@@ -130,6 +130,88 @@ describe.skipIf(binary === undefined)('over a real Kubo daemon (needs HIPPOCRYPT
     expect(await namesOfPins(client)).toEqual([]);
   });
 
+  test('neither an erasure nor an upload waits for a sender that sends slowly, and a collection not for long', async () => {
+    const daemon = daemons[opened++ % daemons.length];
+    await daemon.wipe();
+    const store = closing(await kuboStore({ url: daemon.url, timeoutMs: 2_000 }));
+    const erased = await store.put(seededBytes('erased', 5000));
+    const dead = await store.put(seededBytes('dead', 5000));
+    await store.collect([erased.cid], 0, 1);
+    const parts = [
+      seededBytes('slow 0', CHUNK_BYTES),
+      seededBytes('slow 1', CHUNK_BYTES),
+      seededBytes('slow 2', 77),
+    ];
+    let sendRest: () => void = () => undefined;
+    const rest = new Promise<void>((resolve) => {
+      sendRest = resolve;
+    });
+    let begun: () => void = () => undefined;
+    const sending = new Promise<void>((resolve) => {
+      begun = resolve;
+    });
+    async function* slowly() {
+      yield parts[0];
+      yield parts[1];
+      begun();
+      await rest;
+      yield parts[2];
+    }
+    const slow = store.put(slowly());
+    await sending;
+    expect(await store.remove([erased.cid], [])).toBeGreaterThan(0);
+    expect(await store.has(erased.cid)).toBe(false);
+    // What is dead stays for a later run, and an upload that comes meanwhile waits no longer than for it.
+    const [collected, other] = await Promise.all([
+      store.collect([], 0, 2),
+      store.put(seededBytes('other', 3000)),
+    ]);
+    expect(collected.removed).toBe(0);
+    expect(await store.has(dead.cid)).toBe(true);
+    sendRest();
+    const { cid } = await slow;
+    expect((await store.collect([cid, other.cid], 0, 3)).removed).toBeGreaterThan(0);
+    expect(await store.has(dead.cid)).toBe(false);
+    expectSame(await collectBytes(store.get(cid)), new Uint8Array(Buffer.concat(parts)));
+    expectSame(await collectBytes(store.get(other.cid)), seededBytes('other', 3000));
+  });
+
+  test('an upload that loses a block to an erasure before its end is refused, and can be sent again', async () => {
+    const store = await open();
+    const block = seededBytes('shared', CHUNK_BYTES);
+    const first = await store.put(block);
+    let sendRest: () => void = () => undefined;
+    const rest = new Promise<void>((resolve) => {
+      sendRest = resolve;
+    });
+    let begun: () => void = () => undefined;
+    const sending = new Promise<void>((resolve) => {
+      begun = resolve;
+    });
+    async function* source() {
+      yield block;
+      yield seededBytes('second', CHUNK_BYTES);
+      begun();
+      await rest;
+      yield seededBytes('third', 10);
+    }
+    const uploading = store.put(source());
+    await sending;
+    await store.remove([first.cid], []);
+    sendRest();
+    const outcome = await uploading.then(
+      ({ cid }) => cid,
+      (error: unknown) => error,
+    );
+    if (typeof outcome === 'string')
+      expect(await collectBytes(store.get(outcome))).toHaveLength(2 * CHUNK_BYTES + 10);
+    else expect(outcome).toMatchObject({ code: expect.stringMatching(/^storage\.(not_found|kubo_failed)$/) });
+    const again = await store.put(
+      streamOf([block, seededBytes('second', CHUNK_BYTES), seededBytes('third', 10)]),
+    );
+    expect(await collectBytes(store.get(again.cid))).toHaveLength(2 * CHUNK_BYTES + 10);
+  });
+
   test('a daemon that stops answering is storage.kubo_timeout, for reads and in the middle of an upload', async () => {
     const daemon = await startKubo(binary ?? '');
     try {

@@ -17,7 +17,6 @@ import { hasCode } from '../../codec/errors.ts';
 import { sha256 } from '../../codec/hash.ts';
 import { DAG_PB_CODEC, parseCid } from '../payload/cid.ts';
 import { type KuboCalls, offline } from './calls.ts';
-import type { WriteGate } from './write-gate.ts';
 
 const KEPT_NAME = 'hippocrypt';
 const DEAD_NAME = /^hippocrypt dead ([0-9]{1,16})$/;
@@ -109,9 +108,12 @@ export class KuboPins {
     });
   }
 
-  /** See `PayloadStore.collect`. Holds the live CIDs in memory, about 100 bytes each. */
+  /**
+   * See `PayloadStore.collect`. Holds the live CIDs in memory, about 100 bytes each. `alone` runs work beside which nothing is uploaded
+   * or pinned, or answers undefined when it cannot: then nothing is removed this time.
+   */
   async collect(
-    gate: WriteGate,
+    alone: <T>(work: () => Promise<T>) => Promise<T | undefined>,
     live: AsyncIterable<string> | Iterable<string>,
     graceMs: number,
     now: number,
@@ -138,7 +140,7 @@ export class KuboPins {
       else kept += 1;
     }
     for (const cid of unpinned.values()) await this.#pinIfComplete(cid);
-    const removed = await gate.alone(() => this.#remove(expired));
+    const removed = expired.length === 0 ? 0 : ((await alone(() => this.#remove(expired))) ?? 0);
     return { removed, kept: kept + expired.length - removed };
   }
 
@@ -178,7 +180,6 @@ export class KuboPins {
 
   /** Alone: no upload waits for its pin now. A pin that was renamed since it was listed has been stored again. */
   async #remove(expired: readonly Expired[]): Promise<number> {
-    if (expired.length === 0) return 0;
     const now = new Map(
       (await this.#ours()).map((pin) => [`${pin.recursive} ${nameOf(pin.cid)}`, pin.deadSince]),
     );

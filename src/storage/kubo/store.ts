@@ -51,6 +51,11 @@ class KuboBackend implements BlockBackend {
   readonly #calls: KuboCalls;
   readonly #pins: KuboPins;
   /** The daemon's collection removes what is not pinned yet, so it never runs beside an upload of ours. */
+  readonly #uploads = new WriteGate();
+  /**
+   * What unpins never runs beside what pins. An upload comes in here when its sender has sent everything: an erasure does not wait
+   * for senders. If it has removed a block meanwhile that both have, the pin refuses what is not whole, and the upload fails.
+   */
   readonly #gate = new WriteGate();
 
   constructor(client: KuboRPCClient, calls: KuboCalls) {
@@ -73,14 +78,16 @@ class KuboBackend implements BlockBackend {
   }
 
   async putBlock(cid: CID, bytes: Uint8Array): Promise<void> {
-    await this.#gate.writing(async () => {
-      await this.#pins.putBlock(cid, bytes);
-      await this.#pins.pin(cid, false);
-    });
+    await this.#uploads.writing(() =>
+      this.#gate.writing(async () => {
+        await this.#pins.putBlock(cid, bytes);
+        await this.#pins.pin(cid, false);
+      }),
+    );
   }
 
   async writer(): Promise<BlockWriter> {
-    const leave = await this.#gate.enter();
+    const leave = await this.#uploads.enter();
     let upload: Upload | undefined;
     const flush = async (): Promise<void> => {
       const finishing = upload;
@@ -95,7 +102,7 @@ class KuboBackend implements BlockBackend {
       flush,
       commit: async (roots) => {
         await flush();
-        await this.#pins.keep(roots);
+        await this.#gate.writing(() => this.#pins.keep(roots));
         leave();
       },
       abandon: () => {
@@ -133,11 +140,14 @@ class KuboBackend implements BlockBackend {
     graceMs: number,
     now: number,
   ): Promise<{ removed: number; kept: number }> {
-    return this.#pins.collect(this.#gate, live, graceMs, now);
+    // One that sends for long is not waited for, nor do others wait behind it: what is dead goes in a later run.
+    const alone = <T>(work: () => Promise<T>): Promise<T | undefined> =>
+      this.#uploads.aloneWithin(this.#calls.timeoutMs, () => this.#gate.alone(work));
+    return this.#pins.collect(alone, live, graceMs, now);
   }
 
   async close(): Promise<void> {
-    await this.#gate.alone(async () => undefined);
+    await this.#uploads.alone(() => this.#gate.alone(async () => undefined));
   }
 }
 

@@ -32,15 +32,35 @@ export class WriteGate {
 
   /** Runs `work` when no writer is inside and lets none in meanwhile. */
   alone<T>(work: () => Promise<T>): Promise<T> {
-    const before = this.#closed;
-    const run = before.then(async () => {
-      if (this.#writers > 0) {
-        await new Promise<void>((resolve) => {
-          this.#drained = resolve;
-        });
-      }
+    return this.#inTurn(async () => {
+      if (this.#writers > 0) await this.#emptied();
       return work();
     });
+  }
+
+  /** As `alone`; answers undefined, without `work`, when writers are still inside `ms` after its turn has come. */
+  aloneWithin<T>(ms: number, work: () => Promise<T>): Promise<T | undefined> {
+    return this.#inTurn(async () => {
+      if (this.#writers > 0) {
+        let timer: ReturnType<typeof setTimeout> | undefined;
+        const late = new Promise<void>((resolve) => {
+          timer = setTimeout(resolve, ms);
+        });
+        await Promise.race([this.#emptied(), late]);
+        clearTimeout(timer);
+      }
+      return this.#writers > 0 ? undefined : work();
+    });
+  }
+
+  #emptied(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#drained = resolve;
+    });
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const run = this.#closed.then(work);
     this.#closed = run.then(
       () => undefined,
       () => undefined,
