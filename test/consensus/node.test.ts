@@ -265,7 +265,8 @@ describe('a disk that fails', () => {
       await expect(c.submit(2)).rejects.toMatchObject({ code: 'consensus.wal_failed' });
       await c.submit(0);
       expect(tries).toBe(1);
-      expect(c.members[2].events.filter((event) => event.type === 'halted').length).toBe(1);
+      const halts = c.members[2].events.filter((event) => event.type === 'halted');
+      expect(halts).toMatchObject([{ code: 'consensus.wal_failed' }]);
       await expect(c.submit(2)).rejects.toMatchObject({ code: 'consensus.wal_failed' });
     },
   );

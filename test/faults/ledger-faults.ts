@@ -213,8 +213,11 @@ async function fillDisk(scene: Scene): Promise<void> {
   scene.fact('halted', said.length > 0 ? String(said[0]) : 'no');
   scene.fact('silence_ms', Math.round(silence));
   if (refused.length === 0) scene.violation(`${member.name} refused nothing while its disk was full`);
+  if (said.length > 0 && (await member.ends(15_000)) === undefined) {
+    scene.violation(`${member.name} could not write its log or its store and did not end`);
+  }
   if (random.chance(0.5)) {
-    await member.kill();
+    if (member.running) await member.kill();
     member.start();
     const ended = await member.ends(15_000);
     const named = /storage\.full|ENOSPC|the disk is full/.test(ended?.stderr ?? '');

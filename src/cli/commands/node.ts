@@ -5,7 +5,7 @@ import type { Command } from 'commander';
 import { platformRandom } from '../../client/index.ts';
 import { fromBase64url, toBase64url, toHex } from '../../codec/bytes.ts';
 import { decodeCbor } from '../../codec/cbor.ts';
-import { CodedError } from '../../codec/errors.ts';
+import { CodedError, hasCode } from '../../codec/errors.ts';
 import { sha256 } from '../../codec/hash.ts';
 import type { GenesisDocument } from '../../ledger/index.ts';
 import { DEMO_MEMBERS } from '../../node/consortium.ts';
@@ -162,8 +162,14 @@ export function nodeCommands(program: Command): void {
 
 async function runNode(path: string): Promise<number> {
   const output = new Output({ json: false, quiet: false });
+  let disk: (failure: CodedError) => void = () => undefined;
+  const failed = new Promise<never>((_, reject) => {
+    disk = reject;
+  });
+  failed.catch(() => undefined);
   const log = {
     event: (name: string, fields: Readonly<Record<string, unknown>>): void => {
+      if (name === 'consensus.halted' && fields.code !== name) disk(storeFailure(fields));
       process.stderr.write(`${JSON.stringify({ time: new Date().toISOString(), event: name, ...fields })}\n`);
     },
   };
@@ -173,16 +179,26 @@ async function runNode(path: string): Promise<number> {
   try {
     const starting = startMember(await readNodeConfig(path), log);
     // Asked to stop before it is up: nothing is acknowledged yet, so the process may end where it stands.
-    const member = await Promise.race([starting, stop.then(() => undefined)]);
+    const member = await Promise.race([starting, failed, stop.then(() => undefined)]);
     if (member === undefined) process.exit(EXIT.interrupted);
     output.line(`ready ${member.url}`);
-    await stop;
+    await Promise.race([stop, failed]);
     await member.close();
     return EXIT.ok;
   } catch (error) {
     output.problem(error);
+    // What the disk has refused is not tried again from here, closing included: a start reads what it has.
+    if (hasCode(error, 'node.store_failed')) process.exit(EXIT.failed);
     return EXIT.failed;
   }
+}
+
+/** A log or store that the disk refused ends the process, so that it begins again from what is on the disk. */
+function storeFailure({ code, reason }: Readonly<Record<string, unknown>>): CodedError {
+  return new CodedError(
+    'node.store_failed',
+    `${String(reason)} (${String(code)}): see to the disk and start the node again, or let a supervisor do it`,
+  );
 }
 
 async function readText(path: string): Promise<Uint8Array> {

@@ -18,7 +18,8 @@ export type NodeEvent =
   | { readonly type: 'malformed'; readonly from: PeerId; readonly code: string }
   /** The own clock is off by this much; beyond five seconds this node does not lead. Set the clock. */
   | { readonly type: 'clock'; readonly offsetMs: number }
-  | { readonly type: 'halted'; readonly reason: string };
+  /** `code` says what failed: `consensus.wal_failed`, the application's own code, or `consensus.halted` for other roots. */
+  | { readonly type: 'halted'; readonly reason: string; readonly code: string };
 
 export interface NodeOptions {
   readonly key: ValidatorKey;

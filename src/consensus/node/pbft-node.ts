@@ -212,7 +212,8 @@ export class PbftNode {
     this.#stopped = true;
     clearTimeout(this.#timer);
     this.#submissions.rejectAll(error);
-    this.#emit({ type: 'halted', reason: error.message });
+    const code = error.code === 'consensus.halted' ? (codeOf(error.cause) ?? error.code) : error.code;
+    this.#emit({ type: 'halted', reason: error.message, code });
     void this.#options.transport.stop();
   }
 
@@ -332,10 +333,9 @@ export class PbftNode {
   /** Runs an application call; what it throws ends the node, because a state machine must not fail. */
   #run<T>(work: Promise<T>, then: (value: T) => void): void {
     work.then(then).catch((cause: unknown) => {
-      const code = cause instanceof Error && 'code' in cause ? ` with ${String(cause.code)}` : '';
-      this.#fail(
-        new ConsensusError('consensus.halted', `the application failed${code}; see the cause`, { cause }),
-      );
+      const code = codeOf(cause);
+      const what = code === undefined ? 'failed' : `failed with ${code}`;
+      this.#fail(new ConsensusError('consensus.halted', `the application ${what}; see the cause`, { cause }));
     });
   }
 
@@ -456,4 +456,8 @@ export class PbftNode {
       },
     );
   }
+}
+
+function codeOf(cause: unknown): string | undefined {
+  return cause instanceof Error && 'code' in cause ? String(cause.code) : undefined;
 }

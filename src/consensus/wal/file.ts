@@ -211,12 +211,13 @@ export class FileWal implements Wal {
     closeSync(fd);
   }
 
-  /** Preallocating with zeros halves the cost of a flush: no size changes with it. */
+  /** Preallocating with zeros halves the cost of a flush: no size changes with it. Throws when the disk has no room for all of it. */
   #create(number: number, size: number): void {
     if (this.#fd >= 0) this.#retired.push(this.#fd);
     if (!this.#flushing) this.#closeRetired();
     this.#fd = openSync(this.#path(number), 'w+');
-    writeSync(this.#fd, new Uint8Array(size));
+    const zeros = new Uint8Array(size);
+    for (let at = 0; at < size; ) at += writeSync(this.#fd, zeros, at, size - at, at);
     fsyncSync(this.#fd);
     this.#syncDirectory();
     this.#segments.push({ number, size, highest: 0 });

@@ -1,11 +1,21 @@
 /** The operator's commands against members in processes of their own: doctor, scheduled backups, backup, restore. */
-import { mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { mkdir, rename, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { People } from '../../../src/cli/tour/people.ts';
 import { isBuilt, type Running, run, start } from '../../cli/process.ts';
+import { SmallDisk } from '../../faults/small-disk.ts';
 import { reservePorts } from '../../ports.ts';
 import { CAST } from '../consortium.ts';
 
@@ -148,5 +158,35 @@ describe.skipIf(!isBuilt)('operators of members in separate processes (needs dis
     expect(opened.content).toBe('kept through it all');
     await node.until((stderr) => stderr.includes('"event":"node.rejoined"'));
     expect((await doctor('--url', urls.get('mercy') ?? '')).code).toBe(0);
+  }, 240_000);
+
+  it('ends by name when the disk refuses its log of votes, and goes on when it is started with room again', async (context) => {
+    const small = join(dir, 'small');
+    const disk = SmallDisk.mount(small, 64 * 1024 * 1024);
+    if (disk === undefined) {
+      console.warn('SKIPPED: a log of votes on a full disk; this machine lets nobody mount one');
+      context.skip();
+      return;
+    }
+    onTestFinished(async () => {
+      await stopNode('st-luke');
+      disk.unmount();
+    });
+    await stopNode('st-luke');
+    const wal = join(dir, 'st-luke', 'wal');
+    cpSync(wal, join(small, 'wal'), { recursive: true });
+    rmSync(wal, { recursive: true });
+    symlinkSync(join(small, 'wal'), wal);
+    // Enough for the boot file, too little for a segment.
+    disk.fill(256 * 1024);
+    const node = await startNode('st-luke');
+    const { code, stderr } = await node.finished;
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/"event":"consensus.halted".*"code":"consensus.wal_failed"/);
+    expect(stderr).toContain('node.store_failed');
+    disk.empty();
+    const again = await startNode('st-luke');
+    await again.until(isUp);
+    expect((await doctor('--url', urls.get('st-luke') ?? '')).code).toBe(0);
   }, 240_000);
 });
