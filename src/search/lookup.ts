@@ -15,7 +15,7 @@ import { isWithin } from './members.ts';
 import { SLOT_GROUP } from './parameters.ts';
 import type { PlannedKeyword } from './plan.ts';
 import { type CellContent, readPage, readSlot } from './read.ts';
-import type { FetchCount, SegmentReader } from './reader.ts';
+import type { FetchCount, Guard, SegmentReader } from './reader.ts';
 import { type SegmentMeta, slotLeaf } from './segment.ts';
 
 /** Secret of an encoded keyword in an epoch of its field; undefined when the caller has none. */
@@ -42,6 +42,8 @@ interface OpenTerm {
   readonly planned: PlannedKeyword;
   readonly secret: KeywordSecret;
   readonly keys: ListKeys;
+  /** Of a sentinel that an earlier query has read. */
+  readonly guard: Guard | undefined;
 }
 
 interface OpenSegment {
@@ -74,11 +76,10 @@ export async function lookupLists(input: LookupInput): Promise<SegmentLists[]> {
       );
     }),
   );
-  const contents = open.map(({ meta, reader, terms }, i) =>
+  const contents = open.map(({ meta, terms }, i) =>
     terms.map(
-      ({ secret, keys }) =>
-        reader.guardOf(secret)?.content ??
-        readPage(meta, leafOf(pages[i], bucketOf(secret.u, meta.bits)), keys),
+      ({ secret, keys, guard }) =>
+        guard?.content ?? readPage(meta, leafOf(pages[i], bucketOf(secret.u, meta.bits)), keys),
     ),
   );
   const slots = await Promise.all(
@@ -89,11 +90,10 @@ export async function lookupLists(input: LookupInput): Promise<SegmentLists[]> {
   );
   return open.map(({ meta, reader, terms }, i) => {
     const lists: (ReadList | null)[] = input.keywords.map(() => null);
-    terms.forEach(({ at, planned, secret, keys }, j) => {
-      const known = reader.guardOf(secret);
+    terms.forEach(({ at, planned, secret, keys, guard }, j) => {
       const content = contents[i][j];
-      const list = known === undefined ? readContent(meta, content, slots[i], keys) : known.list;
-      if (planned.isSentinel && known === undefined) reader.keepGuard(secret, { content, list });
+      const list = guard === undefined ? readContent(meta, content, slots[i], keys) : guard.list;
+      if (planned.isSentinel && guard === undefined) reader.keepGuard(secret, { content, list });
       lists[at] = list;
     });
     checkSentinels(meta, input.keywords, terms, lists);
@@ -109,7 +109,9 @@ function rememberedSecrets({ keywords, secretOf, manifest }: LookupInput): Secre
   const known = keywords.map(() => new Map<number, KeywordSecret>());
   return (at, epoch) => {
     const { bytes, field } = keywords[at];
-    const secret = known[at].get(epoch) ?? secretOf(bytes, field, epoch);
+    const held = known[at].get(epoch);
+    if (held !== undefined) return held;
+    const secret = secretOf(bytes, field, epoch);
     if (secret === undefined) {
       throw searchError(
         'search.secret_missing',
@@ -130,7 +132,8 @@ function openSegment(input: LookupInput, meta: SegmentMeta, secretOf: SecretAt):
     // A field that the segment does not name was not indexed when it was built: none of its records has it.
     if (epoch === undefined) return;
     const secret = secretOf(at, epoch);
-    terms.push({ at, planned, secret, keys: reader.keysOf(secret) });
+    const guard = planned.isSentinel ? reader.guardOf(secret) : undefined;
+    terms.push({ at, planned, secret, keys: reader.keysOf(secret), guard });
   });
   return { meta, reader, terms };
 }

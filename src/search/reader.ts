@@ -53,6 +53,7 @@ export interface Guard {
 /** Verified access to one segment. Keep it as long as the manifest lists the segment. */
 export class SegmentReader {
   readonly meta: SegmentMeta;
+  readonly #name: string;
   readonly #sources: readonly SegmentSource[];
   readonly #whole: boolean;
   readonly #proof: LeafProof;
@@ -63,6 +64,7 @@ export class SegmentReader {
 
   constructor(meta: SegmentMeta, sources: readonly SegmentSource[], policy: FetchPolicy = 'pages') {
     this.meta = meta;
+    this.#name = segmentName(meta);
     this.#sources = sources;
     this.#epochs = new Map(meta.epochs.map(({ field, epoch }) => [field, epoch]));
     this.#proof = policy === 'pages-and-tree' ? treeProof(meta) : pathProof(meta);
@@ -90,9 +92,11 @@ export class SegmentReader {
 
   /** What opens the list of `secret` here; kept as long as the caller keeps the secret. */
   keysOf(secret: KeywordSecret): ListKeys {
-    const known = this.#keys.get(secret) ?? listKeys(secret.t, this.meta.id);
-    this.#keys.set(secret, known);
-    return known;
+    const known = this.#keys.get(secret);
+    if (known !== undefined) return known;
+    const keys = listKeys(secret.t, this.meta.id);
+    this.#keys.set(secret, keys);
+    return keys;
   }
 
   /**
@@ -120,7 +124,7 @@ export class SegmentReader {
 
   #wholeFile(cost: FetchCount | undefined): Promise<Uint8Array> {
     this.#file ??= this.#fromAnyCopy(async (source) => {
-      const file = await source.fetchWhole(segmentName(this.meta));
+      const file = await source.fetchWhole(this.#name);
       addCost(cost, file.length, 0);
       verifySegmentFile(this.meta, file);
       return file;
@@ -140,7 +144,7 @@ export class SegmentReader {
     const leafRanges = sorted.map((leaf) => leafRange(meta, leaf));
     const proofRanges = this.#proof.ranges(sorted);
     const ranges = [...leafRanges, ...proofRanges];
-    const parts = await source.fetchRanges(segmentName(meta), ranges);
+    const parts = await source.fetchRanges(this.#name, ranges);
     addCost(
       cost,
       parts.reduce((sum, part) => sum + part.length, 0),
@@ -149,14 +153,14 @@ export class SegmentReader {
     if (parts.length !== ranges.length || ranges.some((range, i) => parts[i].length !== range.length)) {
       throw searchError(
         'search.segment_length',
-        `segment ${segmentName(meta)}: ranges of another length came back`,
+        `segment ${this.#name}: ranges of another length came back`,
       );
     }
     const leaves = parts.slice(0, sorted.length);
     if (!this.#proof.check(sorted, leaves.map(leafHash), parts.slice(sorted.length))) {
       throw searchError(
         'search.segment_root',
-        `segment ${segmentName(meta)}: pages do not hash to their root`,
+        `segment ${this.#name}: pages do not hash to their root`,
       );
     }
     return leaves;
@@ -172,7 +176,7 @@ export class SegmentReader {
       }
     }
     if (last instanceof CodedError && last.code.startsWith('search.')) throw last;
-    const name = segmentName(this.meta);
+    const name = this.#name;
     throw searchError('search.segment_unavailable', `segment ${name} could not be fetched from any copy`, {
       cause: last,
       details: { segment: name, copies: this.#sources.length },
