@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { FileWal, InProcessNetwork, PbftNode, validatorKey } from '../../src/consensus/index.ts';
+import { letHeapGrow } from '../../src/node/heap.ts';
 import { Client } from './client.ts';
 import type { Load, Loaded } from './cluster.ts';
 import { EntryLog } from './entry-log.ts';
@@ -18,6 +19,7 @@ export class InProcessCluster {
 
   /** Four validators under `dir`, voting. Each checks every signature itself. */
   static async start(dir: string, time: number): Promise<InProcessCluster> {
+    letHeapGrow();
     const cluster = new InProcessCluster();
     const network = new InProcessNetwork();
     const keys = Array.from({ length: MEMBERS }, (_, i) => validatorKey(seeded(`validator ${i}`)));

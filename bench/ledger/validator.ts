@@ -13,6 +13,7 @@ import {
   PbftNode,
   validatorKey,
 } from '../../src/consensus/index.ts';
+import { letHeapGrow } from '../../src/node/heap.ts';
 import { Client } from './client.ts';
 import type { Answer, Question } from './cluster.ts';
 import { EntryLog } from './entry-log.ts';
@@ -111,6 +112,7 @@ async function main(index: number, dir: string, genesis: Genesis): Promise<void>
   send({ type: 'listening', id: Buffer.from(key.publicKey).toString('hex'), pin: identity.pin, port });
 }
 
+letHeapGrow();
 const [, , index, dir, time] = process.argv;
 await main(Number(index), dir, {
   chainId: seeded('bench'),

@@ -5,6 +5,7 @@
  */
 import { type IntervalHistogram, monitorEventLoopDelay } from 'node:perf_hooks';
 import { startConsortium } from '../../src/node/consortium.ts';
+import { letHeapGrow } from '../../src/node/heap.ts';
 import type { ServerAnswer, ServerQuestion } from './consortium.ts';
 
 /** Finer than what is looked for, so that the timer's own period (subtracted below) hides little. */
@@ -29,6 +30,7 @@ function takeDelay(histogram: IntervalHistogram): { p50: number; p99: number; ma
 async function main(dir: string, password: string): Promise<void> {
   const histogram = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
   histogram.enable();
+  letHeapGrow();
   const consortium = await startConsortium({
     dir,
     port: 0,

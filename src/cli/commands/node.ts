@@ -11,6 +11,7 @@ import type { GenesisDocument } from '../../ledger/index.ts';
 import { DEMO_MEMBERS } from '../../node/consortium.ts';
 import { initMember, sealGenesis, signDraft } from '../../node/founding.ts';
 import { genesisDocument } from '../../node/genesis.ts';
+import { letHeapGrow } from '../../node/heap.ts';
 import { decodeCard, type MemberProfile } from '../../node/identity.ts';
 import { type NodeConfig, readNodeConfig, startMember } from '../../node/process.ts';
 import { EXIT, Output } from '../output.ts';
@@ -177,6 +178,7 @@ async function runNode(path: string): Promise<number> {
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve());
   });
   try {
+    letHeapGrow();
     const starting = startMember(await readNodeConfig(path), log);
     // Asked to stop before it is up: nothing is acknowledged yet, so the process may end where it stands.
     const member = await Promise.race([starting, failed, stop.then(() => undefined)]);

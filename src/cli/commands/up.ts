@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import type { Command } from 'commander';
 import { CodedError } from '../../codec/errors.ts';
 import { type Consortium, DEMO_MEMBERS, startConsortium } from '../../node/consortium.ts';
+import { letHeapGrow } from '../../node/heap.ts';
 import { wholeNumber } from '../arguments.ts';
 import { EXIT, Output, paint } from '../output.ts';
 import { DEMO_PASSWORD } from '../tour/people.ts';
@@ -90,6 +91,7 @@ async function up(options: UpOptions): Promise<number> {
   let consortium: Consortium;
   try {
     await requireFree(options.port);
+    letHeapGrow();
     consortium = await startConsortium({
       dir,
       port: options.port,
