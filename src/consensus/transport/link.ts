@@ -12,7 +12,7 @@ import { connect, createServer, type Server, type TLSSocket } from 'node:tls';
 import { ConsensusError } from '../errors.ts';
 import type { PeerId } from '../validators.ts';
 import type { LinkIdentity } from './certificate.ts';
-import { encodeFrame, type Frame, FrameReader } from './frames.ts';
+import { type Frame, FrameReader, FrameWriter } from './frames.ts';
 
 /** Bytes that may wait for a slow peer before messages to it are dropped. */
 export const SEND_BUFFER_MAX = 32 * 1024 * 1024;
@@ -77,9 +77,8 @@ interface Connection {
   readonly socket: TLSSocket;
   readonly asked: Map<number, Asked>;
   answering: number;
-  /** Frames of this turn of the event loop: they leave in one write, so in one TLS record and one system call. */
-  waiting: Buffer[];
-  waitingBytes: number;
+  /** Frames of this turn of the event loop: they leave together, so in as few TLS records and system calls as can be. */
+  readonly waiting: FrameWriter;
 }
 
 export class MemberLink {
@@ -111,8 +110,8 @@ export class MemberLink {
     return {
       send: (to, body) => this.#write(to, { channel, kind: 'message', id: 0, body }),
       broadcast: (body) => {
-        const bytes = encodeFrame({ channel, kind: 'message', id: 0, body });
-        for (const connection of this.#connections.values()) this.#queue(connection, bytes);
+        const frame: Frame = { channel, kind: 'message', id: 0, body };
+        for (const connection of this.#connections.values()) this.#writeTo(connection, frame);
       },
       request: (to, body, timeoutMs) => this.#request(to, channel, body, timeoutMs),
       connected: () => [...this.#connections.keys()],
@@ -237,8 +236,7 @@ export class MemberLink {
       socket,
       asked: new Map(),
       answering: 0,
-      waiting: [],
-      waitingBytes: 0,
+      waiting: new FrameWriter(),
     };
     const before = this.#connections.get(peer);
     this.#connections.set(peer, connection);
@@ -331,24 +329,21 @@ export class MemberLink {
   }
 
   #writeTo(connection: Connection, frame: Frame): boolean {
-    return this.#queue(connection, encodeFrame(frame));
-  }
-
-  #queue(connection: Connection, bytes: Buffer): boolean {
-    const { socket, waiting, waitingBytes } = connection;
-    if (socket.destroyed || socket.writableLength + waitingBytes + bytes.length > SEND_BUFFER_MAX)
+    const { socket, waiting } = connection;
+    if (socket.destroyed || socket.writableLength + waiting.length + frame.body.length > SEND_BUFFER_MAX)
       return false;
     if (waiting.length === 0) process.nextTick(() => this.#flush(connection));
-    waiting.push(bytes);
-    connection.waitingBytes += bytes.length;
+    waiting.push(frame);
     return true;
   }
 
   #flush(connection: Connection): void {
     const { socket, waiting } = connection;
-    connection.waiting = [];
-    connection.waitingBytes = 0;
-    if (!socket.destroyed) socket.write(waiting.length === 1 ? waiting[0] : Buffer.concat(waiting));
+    const parts = waiting.take();
+    if (socket.destroyed) return;
+    socket.cork();
+    for (const part of parts) socket.write(part);
+    socket.uncork();
   }
 
   #request(to: PeerId, channel: number, body: Uint8Array, timeoutMs: number): Promise<Uint8Array> {

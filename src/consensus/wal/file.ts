@@ -19,6 +19,7 @@ import {
   renameSync,
   unlinkSync,
   writeSync,
+  writevSync,
 } from 'node:fs';
 import { join } from 'node:path';
 import type { BootRecord, WalRecord } from '../core/types.ts';
@@ -35,6 +36,8 @@ const FRAME_BYTES = 8;
 /** Records begin at multiples of this, so that a search for survivors behind damage is exact. */
 const ALIGN = 8;
 const BOOT_FILE = 'boot';
+/** What a segment is filled with before use. Never written into, so it takes no memory. */
+const ZEROS = new Uint8Array(SEGMENT_BYTES);
 
 interface Segment {
   readonly number: number;
@@ -59,6 +62,11 @@ function frameOf(record: WalRecord): { readonly bytes: Buffer; readonly body: Ui
   writer.fixed(new Uint8Array(framedLength(length) - FRAME_BYTES - length));
   const bytes = asBuffer(writer.finish());
   return { bytes, body: bytes.subarray(FRAME_BYTES, FRAME_BYTES + length) };
+}
+
+/** Writes `bytes` at `position`, in as many calls as the system wants; throws when the disk refuses. */
+function writeAll(fd: number, bytes: Uint8Array, position: number): void {
+  for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at, bytes.length - at, position + at);
 }
 
 function segmentName(number: number): string {
@@ -216,8 +224,7 @@ export class FileWal implements Wal {
     if (this.#fd >= 0) this.#retired.push(this.#fd);
     if (!this.#flushing) this.#closeRetired();
     this.#fd = openSync(this.#path(number), 'w+');
-    const zeros = new Uint8Array(size);
-    for (let at = 0; at < size; ) at += writeSync(this.#fd, zeros, at, size - at, at);
+    for (let at = 0; at < size; at += ZEROS.length) writeAll(this.#fd, ZEROS.subarray(0, size - at), at);
     fsyncSync(this.#fd);
     this.#syncDirectory();
     this.#segments.push({ number, size, highest: 0 });
@@ -270,14 +277,15 @@ export class FileWal implements Wal {
   }
 
   #writePending(): void {
-    if (this.#pending.length === 0) return;
-    const bytes = this.#pending.length === 1 ? this.#pending[0] : Buffer.concat(this.#pending);
+    const records = this.#pending;
+    if (records.length === 0) return;
     this.#pending = [];
-    let written = 0;
-    while (written < bytes.length) {
-      written += writeSync(this.#fd, bytes, written, bytes.length - written, this.#pendingAt + written);
+    const length = records.reduce((sum, record) => sum + record.length, 0);
+    const written = writevSync(this.#fd, records, this.#pendingAt);
+    if (written < length) {
+      writeAll(this.#fd, Buffer.concat(records).subarray(written), this.#pendingAt + written);
     }
-    this.#pendingAt += bytes.length;
+    this.#pendingAt += length;
     this.#dirty = true;
   }
 

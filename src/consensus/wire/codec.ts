@@ -326,6 +326,9 @@ function readVoteProof(reader: Reader): VoteProof | undefined {
 /** Room for a message without growing: what is long in it, and the rest of one with small certificates. */
 export function capacityOf(message: Message): number {
   if ('proposal' in message) return 2048 + message.proposal.batchBytes.length;
+  if ('blocks' in message) {
+    return message.blocks.reduce((sum, block) => sum + 2048 + block.proposal.batchBytes.length, 16);
+  }
   return 'request' in message ? 16 + message.request.length : 256;
 }
 
