@@ -69,6 +69,8 @@ export class EntryLog implements Application, BlockStore {
   readonly #used = new Set<string>();
   #root: Uint8Array = new Uint8Array(32);
   #size = 0;
+  /** The batch that was executed last, and the root after it. */
+  #executed: { readonly batch: readonly Uint8Array[]; readonly root: Uint8Array } | undefined;
   #tip: Tip | undefined;
 
   constructor(dir: string) {
@@ -102,6 +104,7 @@ export class EntryLog implements Application, BlockStore {
 
   async execute(_context: ExecutionContext, batch: readonly Uint8Array[]): Promise<ExecutionResult> {
     const root = this.#rootAfter(batch);
+    this.#executed = { batch, root };
     return { ok: true, stateRoot: root, logRoot: root, treeSize: this.#size + batch.length };
   }
 
@@ -112,7 +115,8 @@ export class EntryLog implements Application, BlockStore {
       { table: BLOCKS, key: height, value: block.encoded },
       { table: RESUME, key: height, value: block.resume },
     ]);
-    this.#root = this.#rootAfter(block.batch);
+    this.#root = this.#executed?.batch === block.batch ? this.#executed.root : this.#rootAfter(block.batch);
+    this.#executed = undefined;
     this.#size += block.batch.length;
     for (const entry of block.batch) this.#used.add(nameOf(entry));
     this.#tip = { height: block.height, resume: block.resume };
