@@ -60,6 +60,7 @@ const FAMILIES: Readonly<Record<string, readonly [status: number, title: string]
   share: [409, 'The share epoch does not allow this'],
   signature: [400, 'The signature was refused'],
   state: [400, 'The state cannot answer this'],
+  snapshot: [503, 'No snapshot can be had now'],
   storage: [503, 'The store cannot serve this'],
   subject: [409, 'The subject does not allow this'],
   tx: [400, 'The transaction was refused'],

@@ -8,6 +8,7 @@ import { type PeerId, type ValidatorSet, validatorSet } from './validators.ts';
 import { type Hash, hashBytes, Reader, Writer } from './wire/bytes.ts';
 import { decodeQc, encodeQc } from './wire/codec.ts';
 import { TAG, tagged } from './wire/hash.ts';
+import { encodeHeader, type Header, headerHash } from './wire/header.ts';
 import type { Proposal, QuorumCertificate } from './wire/messages.ts';
 
 /** State after block `height`. */
@@ -79,7 +80,7 @@ export interface Changes {
 }
 
 /** Indexes of the validators that may lead, ascending; at least n - f. */
-export function eligible(chain: Chain): number[] {
+export function eligible(chain: Pick<Chain, 'validators' | 'barred'>): number[] {
   const out: number[] = [];
   for (let i = 0; i < chain.validators.n; i++) {
     if (!chain.barred.includes(chain.validators.ids[i])) out.push(i);
@@ -104,30 +105,101 @@ export function advance(chain: Chain, proposal: Proposal, qc: QuorumCertificate,
   const barred = (changes.barred?.map((key) => Buffer.from(key).toString('hex')) ?? chain.barred)
     .filter((id) => validators.ids.includes(id))
     .slice(0, validators.f);
-  const due =
-    header.height >= chain.rotatedHeight + ROTATE_BLOCKS || header.time >= chain.rotatedTime + ROTATE_MS;
-  const next: Chain = {
-    chainId: chain.chainId,
-    height: header.height,
-    headHash: proposal.hash,
-    time: header.time,
-    qc,
-    lastValidators: chain.validators,
-    validators,
-    nextValidators,
-    barred,
-    base: 0,
-    rotatedHeight: due ? header.height : chain.rotatedHeight,
-    rotatedTime: due ? header.time : chain.rotatedTime,
-  };
+  return placed(
+    {
+      chainId: chain.chainId,
+      height: header.height,
+      headHash: proposal.hash,
+      time: header.time,
+      qc,
+      lastValidators: chain.validators,
+      validators,
+      nextValidators,
+      barred,
+      ...rotation(chain, header),
+    },
+    header.proposer,
+  );
+}
+
+/** When the lead last moved on for its age. */
+export type Rotation = Pick<Chain, 'rotatedHeight' | 'rotatedTime'>;
+
+/** The same after `header`, the next one. */
+export function rotation(last: Rotation, { height, time }: Pick<Header, 'height' | 'time'>): Rotation {
+  const due = height >= last.rotatedHeight + ROTATE_BLOCKS || time >= last.rotatedTime + ROTATE_MS;
+  return due
+    ? { rotatedHeight: height, rotatedTime: time }
+    : { rotatedHeight: last.rotatedHeight, rotatedTime: last.rotatedTime };
+}
+
+/** `next` with the place in the list of leaders that follows from `proposer`, an index in the set that voted on its height. */
+function placed(next: Omit<Chain, 'base'>, proposer: number): Chain {
   const places = eligible(next);
   // The proposer's place by key: its index may have moved with the set. One that left or was barred is
   // followed by the next eligible index.
-  const index = validators.ids.indexOf(chain.validators.ids[header.proposer]);
-  const wanted = index < 0 ? header.proposer : index;
+  const index = next.validators.ids.indexOf(next.lastValidators.ids[proposer]);
+  const wanted = index < 0 ? proposer : index;
   const at = places.findIndex((place) => place >= wanted);
   const place = Math.max(at, 0);
-  return { ...next, base: (place + (due ? 1 : 0)) % places.length };
+  return { ...next, base: (place + (next.rotatedHeight === next.height ? 1 : 0)) % places.length };
+}
+
+/** What is known of a height whose blocks below were not executed: its header, and what the application's state says. */
+export interface CertifiedHeight {
+  readonly header: Header;
+  /** A verified certificate of it. */
+  readonly qc: QuorumCertificate;
+  /** Raw keys of the sets that vote on this height, the next, and the one after, with their epochs. */
+  readonly sets: readonly [ValidatorKeys, ValidatorKeys, ValidatorKeys];
+  /** Keys that may not lead the next height. No more than the sets' f: which of them were barred first is not asked here. */
+  readonly barred: readonly Uint8Array[];
+  /** `rotation` over all headers up to this one. */
+  readonly rotation: Rotation;
+}
+
+export interface ValidatorKeys {
+  readonly epoch: number;
+  readonly keys: readonly Uint8Array[];
+}
+
+/**
+ * The state after a certified height, the same that executing every block gives. Throws `consensus.malformed` when header,
+ * certificate and sets do not belong together.
+ */
+export function certifiedChain({ header, qc, sets, barred, rotation: rotated }: CertifiedHeight): Chain {
+  const [lastValidators, validators, nextValidators] = sets.map(({ epoch, keys }) =>
+    validatorSet(epoch, keys),
+  );
+  const headHash = headerHash(encodeHeader(header));
+  const fits =
+    header.validatorsHash === lastValidators.hash &&
+    header.nextValidatorsHash === validators.hash &&
+    qc.height === header.height &&
+    qc.headerHash === headHash &&
+    barred.length <= Math.min(lastValidators.f, validators.f);
+  if (!fits) {
+    throw new ConsensusError('consensus.malformed', 'the sets are not those that the certified header names');
+  }
+  const { chainId, height, time, proposer } = header;
+  const ids = barred
+    .map((key) => Buffer.from(key).toString('hex'))
+    .filter((id) => validators.ids.includes(id));
+  return placed(
+    {
+      chainId,
+      height,
+      headHash,
+      time,
+      qc,
+      lastValidators,
+      validators,
+      nextValidators,
+      barred: ids,
+      ...rotated,
+    },
+    proposer,
+  );
 }
 
 const RESUME_VERSION = 1;

@@ -12,13 +12,17 @@ export type {
   Tip,
 } from './application.ts';
 export {
+  type CertifiedHeight,
   type Chain,
+  certifiedChain,
   decodeChain,
   eligible,
   encodeChain,
   type Genesis,
   genesisChain,
   leaderOf,
+  type Rotation,
+  rotation,
 } from './chain.ts';
 export { Replica } from './core/replica.ts';
 export type {

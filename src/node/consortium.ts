@@ -22,6 +22,7 @@ import { MemberNode } from './member.ts';
 import type { NodeLog } from './member-options.ts';
 import type { PayloadsChoice } from './payloads.ts';
 import { ensureShare } from './setup.ts';
+import type { SnapshotOptions } from './snapshot.ts';
 import { WorkPool } from './work/pool.ts';
 
 /** The hospitals of the demonstration. */
@@ -55,6 +56,8 @@ export interface ConsortiumOptions {
   readonly copies?: number;
   /** Outside witnesses whose cosignatures every member takes. */
   readonly witnesses?: readonly Witness[];
+  /** When a member that is far behind takes a snapshot; absent: never, as members of one process hardly ever are. */
+  readonly snapshot?: SnapshotOptions;
 }
 
 export interface Consortium {
@@ -124,6 +127,7 @@ export async function startConsortium(options: ConsortiumOptions): Promise<Conso
         ...(options.copies === undefined ? {} : { copies: options.copies }),
         ...(options.witnesses === undefined ? {} : { witnesses: options.witnesses }),
         directFetch: options.directFetch?.includes(id) === true,
+        ...(options.snapshot === undefined ? {} : { snapshot: options.snapshot }),
         ...(options.publicIpfs === undefined ? {} : { publicIpfs: options.publicIpfs }),
         ...(options.ratePerMinute === undefined ? {} : { ratePerMinute: options.ratePerMinute }),
       });

@@ -8,6 +8,7 @@ import type { VerifiedSignatures, Witness } from '../ledger/index.ts';
 import type { Keystore } from '../storage/index.ts';
 import type { BackupPlan } from './backup.ts';
 import type { PayloadsChoice } from './payloads.ts';
+import type { SnapshotOptions } from './snapshot.ts';
 import type { WorkPool } from './work/pool.ts';
 
 export interface NodeLog {
@@ -42,6 +43,8 @@ export interface MemberOptions {
   readonly directFetch?: boolean;
   /** Outside witnesses whose cosignatures this node takes. */
   readonly witnesses?: readonly Witness[];
+  /** When a start that is far behind takes a snapshot; absent: it executes every block. */
+  readonly snapshot?: SnapshotOptions;
 }
 
 /** An error without its stack's paths and without anything a peer wrote beyond its code. */

@@ -50,6 +50,7 @@ import { SegmentObjects, segmentCids } from './segment-objects.ts';
 import { servicesOf } from './services.ts';
 import { epochKeys, Shares } from './shares.ts';
 import { signFor } from './signing.ts';
+import type { SnapshotServer } from './snapshot-server.ts';
 import type { Staging } from './staging.ts';
 import { Subjects } from './subjects.ts';
 import { Uploads } from './uploads.ts';
@@ -91,6 +92,7 @@ export class MemberNode {
   epochs: Epochs | undefined;
   backups: BackupSchedule | undefined;
   app: FastifyInstance | undefined;
+  readonly #snapshots: SnapshotServer;
   readonly #environments: readonly Environment[];
   readonly #store: Environment;
   readonly #gate = new WriteGate();
@@ -113,6 +115,7 @@ export class MemberNode {
     this.companions = parts.companions;
     this.disk = parts.disk;
     this.options = options;
+    this.#snapshots = parts.snapshots;
     this.#environments = parts.environments;
     this.#store = store;
     this.witnesses = new Witnesses({ engine: parts.engine, store, witnesses: options.witnesses ?? [] });
@@ -416,6 +419,7 @@ export class MemberNode {
     this.shares.stop();
     for (const stop of this.#stops) await stop();
     this.disk.stop();
+    await this.#snapshots.close();
     await this.consensus.stop();
     await this.shares.settled();
     await this.engine.close();

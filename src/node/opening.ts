@@ -5,14 +5,20 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
-import { fromHex, toHex } from '../codec/bytes.ts';
+import { toHex } from '../codec/bytes.ts';
 import { CodedError } from '../codec/errors.ts';
 import { hkdfSha256 } from '../codec/hash.ts';
 import { type HpkeKeyPair, hpkeKeyPair } from '../codec/hpke.ts';
 import { type MemberId, memberId, type SubjectId } from '../codec/ids.ts';
 import { ed25519Signer } from '../codec/signature.ts';
 import { checkEvidence, FileWal, PbftNode, validatorKey } from '../consensus/index.ts';
-import { type Culprit, decodeGenesis, LedgerEngine, WriteBehind } from '../ledger/index.ts';
+import {
+  type Culprit,
+  decodeGenesis,
+  LedgerEngine,
+  VerifiedSignatures,
+  WriteBehind,
+} from '../ledger/index.ts';
 import {
   type Environment,
   type HeaderStore,
@@ -24,14 +30,16 @@ import {
 import { Accounts } from './accounts.ts';
 import { Companions } from './companions.ts';
 import { Custody } from './custody.ts';
-import { Disk, LEDGER_RESERVE_BYTES } from './disk.ts';
+import { Disk } from './disk.ts';
 import { operatorOf, SECRETS, secretOf } from './identity.ts';
 import { NodeLedger } from './ledger.ts';
+import { openLedgerStore } from './ledger-store.ts';
 import { describeError, type MemberOptions } from './member-options.ts';
 import { openPayloads } from './payloads.ts';
 import { STORED_TABLE } from './replication.ts';
 import { SEARCHES_TABLE } from './search-journal.ts';
 import { SEGMENTS_TABLE } from './segment-objects.ts';
+import type { SnapshotServer } from './snapshot-server.ts';
 import { Staging } from './staging.ts';
 import { UPLOADS_TABLE } from './uploads.ts';
 import { WITNESSED_TABLE } from './witnesses.ts';
@@ -46,19 +54,6 @@ const NODE_TABLES = [
   UPLOADS_TABLE,
   SEGMENTS_TABLE,
   WITNESSED_TABLE,
-];
-const LEDGER_TABLES = [
-  'entry',
-  'entry-id',
-  'tx',
-  'entry-ref',
-  'block',
-  'block-qc',
-  'nonce-expiry',
-  'ledger-meta',
-  'state',
-  'state-node',
-  'log',
 ];
 /** What the rest of a node is made from. */
 export interface MemberParts {
@@ -75,6 +70,7 @@ export interface MemberParts {
   readonly staging: Staging;
   readonly companions: Companions;
   readonly disk: Disk;
+  readonly snapshots: SnapshotServer;
   readonly environments: readonly Environment[];
   readonly store: Environment;
   readonly local: Uint8Array;
@@ -93,9 +89,15 @@ export async function openParts(options: MemberOptions): Promise<MemberParts> {
   if (self === undefined)
     throw new CodedError('member.unknown', 'the genesis names no member with this validator key');
   const disk = new Disk(dir, (name, fields) => log.event(name, fields));
-  const ledgerEnv = openEnvironment(join(dir, 'ledger'), {
-    tables: LEDGER_TABLES,
-    reserveBytes: LEDGER_RESERVE_BYTES,
+  const signatures = options.signatures ?? new VerifiedSignatures();
+  const { environment: ledgerEnv, ...ledgerStore } = await openLedgerStore({
+    dir,
+    disk,
+    genesis,
+    link: options.link,
+    log,
+    signatures,
+    ...(options.snapshot === undefined ? {} : { snapshot: options.snapshot }),
   });
   const nodeEnv = openEnvironment(join(dir, 'node'), { tables: NODE_TABLES });
   const payloads = await openPayloads(options.payloads ?? { kind: 'embedded' }, dir);
@@ -103,12 +105,12 @@ export async function openParts(options: MemberOptions): Promise<MemberParts> {
   const local = await secretOf(keystore, SECRETS.local);
   const stagingKey = hkdfSha256(local, new Uint8Array(), 'hippocrypt/staging/1', 32);
   const staging = await Staging.open(join(dir, 'staging'), stagingKey, { random });
-  const engine: LedgerEngine = await LedgerEngine.open({
-    store: new WriteBehind(disk.patient(ledgerEnv)),
+  const engine = await LedgerEngine.open({
+    store: new WriteBehind(ledgerStore.store),
     genesis,
     cosign: { member: self, signer },
-    ...(options.signatures === undefined ? {} : { signatures: options.signatures }),
-    culpritOf: (evidence) => culpritOf(evidence, genesisEntryOf(engine)),
+    signatures,
+    culpritOf: (evidence) => culpritOf(evidence, ledgerStore.genesis.chainId),
     onListenerError: (error) => log.event('listener.failed', { error: describeError(error) }),
   });
   const key = validatorKey(validatorSeed);
@@ -117,11 +119,7 @@ export async function openParts(options: MemberOptions): Promise<MemberParts> {
   if (!wal.contents.whole) log.event('consensus.wal_damaged', { observes: true });
   const consensus = new PbftNode({
     key,
-    genesis: {
-      chainId: genesisEntryOf(engine),
-      time: decoded.time,
-      validators: decoded.members.map((one) => one.validatorKey),
-    },
+    genesis: ledgerStore.genesis,
     application: engine,
     blocks: engine.blocks,
     wal,
@@ -154,16 +152,12 @@ export async function openParts(options: MemberOptions): Promise<MemberParts> {
     staging,
     companions: await Companions.open(dir, self, local),
     disk,
+    snapshots: ledgerStore.snapshots,
     environments: [ledgerEnv, nodeEnv],
     store: nodeEnv,
     local,
     options,
   };
-}
-
-/** Id of the genesis entry: the name by which consensus messages know the chain. */
-function genesisEntryOf(engine: LedgerEngine): Uint8Array {
-  return fromHex(engine.entryAt(0)?.id ?? '', 32);
 }
 
 /** What contradicting consensus messages prove on the chain with this genesis entry. */

@@ -66,6 +66,8 @@ export const NodeConfigSchema = z.strictObject({
   directFetch: z.boolean().optional(),
   /** Verifier keys of outside witnesses whose cosignatures this node takes. */
   witnesses: z.array(z.string()).max(WITNESSES_MAX).optional(),
+  /** Blocks behind the others from which on a start takes a snapshot instead of executing every block. */
+  snapshotBehind: z.number().int().min(1).max(1_000_000_000).optional(),
 });
 export type NodeConfig = z.infer<typeof NodeConfigSchema>;
 
@@ -165,6 +167,7 @@ export async function startMember(config: NodeConfig, log: NodeLog): Promise<Run
     random,
     clock: Date.now,
     log,
+    snapshot: config.snapshotBehind === undefined ? {} : { behind: config.snapshotBehind },
     ...(config.payloads === undefined ? {} : { payloads: config.payloads }),
     ...(config.backup === undefined ? {} : { backup: config.backup }),
     ...(config.copies === undefined ? {} : { copies: config.copies }),

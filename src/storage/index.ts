@@ -14,6 +14,7 @@ export type { KuboCredentials, KuboOptions } from './kubo/store.ts';
 export {
   type Environment,
   type EnvironmentOptions,
+  type EnvironmentView,
   KEY_BYTES_MAX,
   openEnvironment,
 } from './lmdb/environment.ts';

@@ -75,6 +75,22 @@ describe('the key-value port', () => {
     expect(again.get('u', A)).toEqual(utf8('two'));
   });
 
+  test('a view is of one moment: what is written later is not in it, what was removed still is', async () => {
+    const env = closing(openEnvironment(temporaryDirectory(), { tables: ['t'] }));
+    await env.write(['a', 'b', 'c'].map((key) => put(key, 'old')));
+    const view = env.view();
+    expect(keys(view.range('t', { limit: 1 }))).toEqual(['a']);
+    await env.write([put('b', 'new'), put('d', 'new'), { table: 't', key: utf8('c'), remove: true }]);
+    expect(keys(view.range('t', { gte: utf8('b') }))).toEqual(['b', 'c']);
+    expect(view.get('t', utf8('b'))).toEqual(utf8('old'));
+    expect(view.get('t', utf8('d'))).toBeUndefined();
+    view.close();
+    expect(keys(env.range('t', {}))).toEqual(['a', 'b', 'd']);
+    const after = env.view();
+    expect(after.get('t', utf8('b'))).toEqual(utf8('new'));
+    after.close();
+  });
+
   test('a value belongs to its reader and is a plain Uint8Array', async () => {
     const env = closing(openEnvironment(temporaryDirectory(), { tables: ['t'] }));
     await env.write([put('a', 'value')]);

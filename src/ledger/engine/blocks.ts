@@ -14,7 +14,7 @@ import { BLOCK_TABLE, ENTRY_TABLE, QC_TABLE } from './tables.ts';
 /** Largest stored block. */
 const BLOCK_STORED_BYTES_MAX = 16 * 1024 * 1024;
 
-interface StoredBlock {
+export interface StoredBlock {
   readonly header: Uint8Array;
   readonly hash: Uint8Array;
   readonly time: number;
@@ -44,7 +44,7 @@ export interface CommittedBlock {
 
 /** What a commit writes for the block itself. */
 export function blockOps(
-  block: DecidedBlock,
+  block: Omit<DecidedBlock, 'resume'>,
   hash: Uint8Array,
   requests: readonly ParsedRequest[],
   firstIndex: number,
@@ -63,7 +63,8 @@ export function blockOps(
   return ops;
 }
 
-function storedBlock(store: KvReader, height: number): StoredBlock | undefined {
+/** The stored row of a block. */
+export function storedBlock(store: KvReader, height: number): StoredBlock | undefined {
   const bytes = store.get(BLOCK_TABLE, u64be(height));
   return bytes === undefined ? undefined : (decodeCbor(bytes, BLOCK_STORED_BYTES_MAX) as StoredBlock);
 }

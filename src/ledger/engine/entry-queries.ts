@@ -68,6 +68,12 @@ export class EntryQueries {
     return index < size ? index : undefined;
   }
 
+  /** The leaf alone. Throws `ledger.damaged` as `at` does. */
+  leafAt(index: number): Leaf | undefined {
+    const bytes = this.#leafAt(index);
+    return bytes === undefined ? undefined : decodeLeaf(bytes);
+  }
+
   /** Throws `ledger.damaged` when the stored bytes are not those that were committed. */
   at(index: number): CommittedEntry | undefined {
     const bytes = this.#leafAt(index);

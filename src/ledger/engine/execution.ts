@@ -15,7 +15,6 @@ import {
   type StateChange,
   type StateKey,
   type StateView,
-  type TransactionOutcome,
 } from '../machine/index.ts';
 import type { KvOp, KvReader } from '../ports.ts';
 import { stateRoot, updateState } from '../state-tree/index.ts';
@@ -124,7 +123,10 @@ function* nonceOps(before: StateView, time: number, changes: readonly StateChang
   if (taken.length > 0) yield { table: NONCE_TABLE, key: u64be(time), value: encodeCbor(taken) };
 }
 
-export function* leafOps(leaves: readonly AppliedLeaf[], firstIndex: number): Generator<KvOp> {
+export function* leafOps(
+  leaves: readonly Pick<AppliedLeaf, 'bytes' | 'id'>[],
+  firstIndex: number,
+): Generator<KvOp> {
   for (const [i, { bytes, id }] of leaves.entries()) {
     const index = u64be(firstIndex + i);
     yield { table: ENTRY_TABLE, key: index, value: bytes };
@@ -132,9 +134,10 @@ export function* leafOps(leaves: readonly AppliedLeaf[], firstIndex: number): Ge
   }
 }
 
-function* requestOps(
+/** Rows by which transactions and what entries are about are found. */
+export function* requestOps(
   after: StateView,
-  outcomes: readonly TransactionOutcome[],
+  outcomes: readonly ({ readonly ok: true; readonly leaves: readonly unknown[] } | { readonly ok: false })[],
   requests: readonly ParsedRequest[],
   firstIndex: number,
 ): Generator<KvOp> {

@@ -1,12 +1,25 @@
 /** The tip as it is stored, and the first one: a store that begins with a genesis. */
+
+import { u64be } from '../../codec/bytes.ts';
 import { decodeCbor, encodeCbor } from '../../codec/cbor.ts';
+import { CodedError } from '../../codec/errors.ts';
+import { entryId } from '../entries/leaf.ts';
 import { decodeGenesis } from '../entries/members.ts';
 import { LogTree } from '../log/index.ts';
 import { applyGenesis, type MachineHost } from '../machine/index.ts';
 import type { KvOp, KvReader, KvStore } from '../ports.ts';
 import { updateState } from '../state-tree/index.ts';
 import { encodeChanges, leafOps } from './execution.ts';
-import { META_TABLE, META_TIP, NOTHING, REFERENCE_TABLE, referenceKey, referenceValue } from './tables.ts';
+import type { VerifiedSignatures } from './signatures.ts';
+import {
+  ENTRY_TABLE,
+  META_TABLE,
+  META_TIP,
+  NOTHING,
+  REFERENCE_TABLE,
+  referenceKey,
+  referenceValue,
+} from './tables.ts';
 
 /** The last applied block, written with it. */
 export interface StoredTip {
@@ -54,4 +67,22 @@ export async function writeGenesis(store: KvStore, genesis: Uint8Array, host: Ma
     },
     tipOp(tip),
   ]);
+}
+
+/**
+ * Begins a ledger with the genesis in a store that is empty. Answers the id of the genesis entry that the store holds, by which
+ * consensus knows the chain. Throws what `applyGenesis` throws, and `ledger.damaged`.
+ */
+export async function foundLedger(
+  store: KvStore,
+  genesis: Uint8Array,
+  signatures: VerifiedSignatures,
+): Promise<Uint8Array> {
+  if (readTip(store) === undefined) {
+    const verifies: MachineHost['verifies'] = (key, message, sig) => signatures.verify(key, message, sig);
+    await writeGenesis(store, genesis, { verifies, culpritOf: () => undefined });
+  }
+  const leaf = store.get(ENTRY_TABLE, u64be(0));
+  if (leaf === undefined) throw new CodedError('ledger.damaged', 'the store has no genesis entry');
+  return entryId(leaf);
 }

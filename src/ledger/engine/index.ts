@@ -9,6 +9,7 @@ export type {
   Tip,
 } from './application.ts';
 export type { CommittedBlock } from './blocks.ts';
+export { CommittedState } from './committed-state.ts';
 export type { CosignedCheckpoint } from './cosignatures.ts';
 export { LedgerEngine } from './engine.ts';
 export {
@@ -19,6 +20,7 @@ export {
   type TransactionEntry,
 } from './entry-queries.ts';
 export { BLOCK_BYTES_MAX, BLOCK_TRANSACTIONS_MAX } from './execution.ts';
+export { foundLedger, readTip } from './founding.ts';
 export type {
   AppliedBlock,
   Head,
@@ -29,4 +31,5 @@ export type {
 } from './options.ts';
 export { MachineReplay } from './replay.ts';
 export { VerifiedSignatures } from './signatures.ts';
+export { barredIn } from './validator-changes.ts';
 export { WriteBehind } from './write-behind.ts';

@@ -13,16 +13,20 @@ export function consensusChanges(
   const epoch = after.get(STATE.chain)?.validatorEpoch ?? 0;
   const isScheduled = changes.some(([key]) => key === STATE.validators(epoch + 1));
   const next = after.get(STATE.validators(epoch + 1)) ?? after.get(STATE.validators(epoch));
-  const barred = (after.get(STATE.members) ?? [])
+  return {
+    ...(isScheduled && next !== undefined ? { nextValidators: next.validators.map(({ key }) => key) } : {}),
+    barred: barredIn(after),
+  };
+}
+
+/** Keys of the members that may not lead, as the state has them; oldest first. */
+export function barredIn(state: StateView): readonly Uint8Array[] {
+  return (state.get(STATE.members) ?? [])
     .map((member) => ({
-      since: after.get(STATE.eligibility(member))?.since,
-      key: after.get(STATE.member(member)),
+      since: state.get(STATE.eligibility(member))?.since,
+      key: state.get(STATE.member(member)),
     }))
     .filter(({ since, key }) => since !== undefined && key !== undefined)
     .sort((a, b) => (a.since ?? 0) - (b.since ?? 0))
     .flatMap(({ key }) => (key === undefined ? [] : [key.validatorKey]));
-  return {
-    ...(isScheduled && next !== undefined ? { nextValidators: next.validators.map(({ key }) => key) } : {}),
-    barred,
-  };
 }

@@ -31,7 +31,13 @@ const LEAF_PREFIX = Uint8Array.of(0);
  * by its bytes): a validator encodes thousands a second. test/ledger/entries holds it to the generic encoder.
  */
 export function encodeLeaf(leaf: Leaf): Uint8Array {
-  const { height, index, time: at, tx, item, result } = leaf;
+  const { result } = leaf;
+  return joinLeaf(leaf, result === EMPTY_RESULT ? EMPTY_MAP : encodeCbor(result));
+}
+
+/** The leaf whose result has these bytes; `leafResult` gives them back. */
+export function joinLeaf(leaf: Omit<Leaf, 'result'>, result: Uint8Array): Uint8Array {
+  const { height, index, time: at, tx, item } = leaf;
   return concat(
     LEAF_HEAD,
     cborHead(MAJOR_BYTES, tx.length),
@@ -45,7 +51,7 @@ export function encodeLeaf(leaf: Leaf): Uint8Array {
     HEIGHT_NAME,
     cborHead(MAJOR_UNSIGNED, height),
     RESULT_NAME,
-    result === EMPTY_RESULT ? EMPTY_MAP : encodeCbor(result),
+    result,
   );
 }
 
@@ -74,6 +80,28 @@ const TIME_NAME = name('time');
 const INDEX_NAME = name('index');
 const HEIGHT_NAME = name('height');
 const RESULT_NAME = name('result');
+
+/** Bytes of the result of an encoded leaf: it stands last. Looks at nothing but lengths. */
+export function leafResult(leaf: Uint8Array): Uint8Array {
+  let at = LEAF_HEAD.length;
+  const head = (): number => {
+    const size = HEAD_BYTES[(leaf[at] & 31) - 24] ?? 0;
+    let value = size === 0 ? leaf[at] & 31 : 0;
+    for (let i = 1; i <= size; i++) value = 256 * value + leaf[at + i];
+    at += 1 + size;
+    return value;
+  };
+  const txLength = head();
+  at += txLength;
+  for (const before of [ITEM_NAME, TIME_NAME, INDEX_NAME, HEIGHT_NAME]) {
+    at += before.length;
+    head();
+  }
+  return leaf.subarray(at + RESULT_NAME.length);
+}
+
+/** Bytes of an argument whose initial byte ends in 24 to 27. */
+const HEAD_BYTES: readonly number[] = [1, 2, 4, 8];
 
 const fields = map<Leaf & { readonly v: 1 }>({
   v: oneOf(1),

@@ -31,8 +31,14 @@ const CHANNELS: readonly [typeof CONSENSUS_CHANNEL, 'parts', 'headers', 'oprf'] 
 ];
 /** Ed25519 SubjectPublicKeyInfo without the key (RFC 8410). */
 const ED25519_SPKI = '302a300506032b6570032100';
-/** What an observer may ask on channel `headers`: how far the others are. */
-const OBSERVER_OPS: ReadonlySet<string> = new Set(['tip']);
+/** What an observer may ask on channel `headers`: how far the others are, and the ledger that it may follow anyway. */
+const OBSERVER_OPS: ReadonlySet<string> = new Set([
+  'tip',
+  'certified',
+  'snapshot',
+  'snapshot-chunk',
+  'history',
+]);
 /** Longest name of an operation. */
 const OP_CHARS_MAX = 32;
 

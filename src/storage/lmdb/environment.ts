@@ -9,7 +9,7 @@
  */
 import { closeSync, fsyncSync, openSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Database, open, type RootDatabase } from 'lmdb';
+import { type Database, open, type RootDatabase, type Transaction } from 'lmdb';
 import type { CodedError } from '../../codec/errors.ts';
 import { storageError, wrapStorageFailure } from '../errors.ts';
 import { addressLimit, requireAddresses } from './address-space.ts';
@@ -50,8 +50,18 @@ export interface Environment extends KvStore {
   count(table: string): number;
   /** A consistent copy of the committed state into the empty directory `dir`, made while writes go on. */
   copyTo(dir: string): Promise<void>;
+  /**
+   * What is committed now, for reading while writes go on. It pins the pages that it may still read: close it soon, and
+   * before the environment.
+   */
+  view(): EnvironmentView;
   /** Waits for writes under way, then lets go of the directory. Idempotent. */
   close(): Promise<void>;
+}
+
+/** The committed state of one moment. */
+export interface EnvironmentView extends Pick<KvStore, 'get' | 'range'> {
+  close(): void;
 }
 
 type Table = Database<Uint8Array, Uint8Array>;
@@ -176,6 +186,23 @@ class LmdbEnvironment implements Environment {
     this.#requireOpen();
     // Not compacted: pages keep their places, so that an incremental backup finds most of them unchanged.
     await this.#root.backup(dir, false);
+  }
+
+  view(): EnvironmentView {
+    this.#requireOpen();
+    const transaction: Transaction = this.#root.useReadTransaction();
+    const tableOf = (name: string): Table => this.#table(name);
+    return {
+      get: (table, key) => {
+        const value = tableOf(table).get(key, { transaction });
+        return value === undefined ? undefined : plain(value);
+      },
+      *range(table, options) {
+        const found = tableOf(table).getRange({ ...bounds(options), transaction });
+        for (const { key, value } of found) yield [plain(key), plain(value)];
+      },
+      close: () => transaction.done(),
+    };
   }
 
   close(): Promise<void> {

@@ -189,4 +189,21 @@ describe.skipIf(!isBuilt)('operators of members in separate processes (needs dis
     await again.until(isUp);
     expect((await doctor('--url', urls.get('st-luke') ?? '')).code).toBe(0);
   }, 240_000);
+
+  it('comes back without its ledger by a snapshot over the link, as the others have it', async () => {
+    expect(await stopNode('university')).toBe(0);
+    for (const folder of ['ledger', 'wal']) await rm(join(dir, 'university', folder), { recursive: true });
+    const before = JSON.parse(readFileSync(config('university'), 'utf8')) as Record<string, unknown>;
+    writeFileSync(config('university'), JSON.stringify({ ...before, snapshotBehind: 2 }));
+    const node = await startNode('university');
+    await node.until((stderr) => stderr.includes('"event":"snapshot.taken"'));
+    await node.until(isUp);
+    const url = urls.get('university') ?? '';
+    const profile = { HIPPOCRYPT_PROFILE: join(dir, 'university.profile') };
+    const password = join(dir, 'admin.password');
+    const login = ['login', '--url', url, '--account', 'admin', '--password-file', password];
+    expect((await run(login, profile)).code).toBe(0);
+    const verified = await run(['ledger', 'verify', url, '--json'], profile);
+    expect(verified.code, verified.stderr).toBe(0);
+  }, 120_000);
 });
