@@ -3,7 +3,7 @@
  * the contents of one place in the state tree, so whoever knows that place's hash from the nodes above needs nobody's word
  * for the chunk: not for what stands in it, and not for what is missing.
  */
-import { compareBytes, concat, equalBytes, readU32be, u32be } from '../../codec/bytes.ts';
+import { compareBytes, concat, readU32be, u32be } from '../../codec/bytes.ts';
 import { CodedError } from '../../codec/errors.ts';
 import type { KvOp } from '../ports.ts';
 import { STATE_KEY_BYTES_MAX, STATE_TABLE, STATE_VALUE_BYTES_MAX } from '../state-tree/index.ts';
@@ -94,11 +94,6 @@ function build(pairs: readonly Pair[], depth: number, ops: KvOp[]): StateChild |
   }
   ops.push({ table: STATE_NODE_TABLE, key: nodePath(keyHash, depth), value: node });
   return { kind: 'node', hash: stateNodeHash(node) };
-}
-
-/** Whether two places hold the same. */
-export function sameChild(a: StateChild | undefined, b: StateChild | undefined): boolean {
-  return equalBytes(nameOf(a), nameOf(b));
 }
 
 /** A place's contents by hash, in 65 bytes: u8 kind || key hash || value hash, or u8 kind || node hash || zeros. */
