@@ -151,17 +151,11 @@ export class SegmentReader {
       proofRanges.reduce((sum, range) => sum + range.length, 0),
     );
     if (parts.length !== ranges.length || ranges.some((range, i) => parts[i].length !== range.length)) {
-      throw searchError(
-        'search.segment_length',
-        `segment ${this.#name}: ranges of another length came back`,
-      );
+      throw searchError('search.segment_length', `segment ${this.#name}: ranges of another length came back`);
     }
     const leaves = parts.slice(0, sorted.length);
     if (!this.#proof.check(sorted, leaves.map(leafHash), parts.slice(sorted.length))) {
-      throw searchError(
-        'search.segment_root',
-        `segment ${this.#name}: pages do not hash to their root`,
-      );
+      throw searchError('search.segment_root', `segment ${this.#name}: pages do not hash to their root`);
     }
     return leaves;
   }
