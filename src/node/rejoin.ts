@@ -14,8 +14,10 @@ import type { NodeLog } from './member-options.ts';
 
 /** How long a member is asked for its tip. */
 const TIP_TIMEOUT_MS = 3_000;
-/** How long a restored node follows before it goes on with what it has: a member may have named a height that is not. */
-const CATCH_UP_MS_MAX = 120_000;
+/** How long a node that follows waits for the next block before it goes on with what it has. */
+const STALL_MS_MAX = 120_000;
+/** How long it waits for a height that only one member names. */
+const NEWEST_MS_MAX = 10_000;
 /** How long it looks for the others first: their links take a moment. */
 const PEERS_MS_MAX = 30_000;
 const PEERS_POLL_MS = 250;
@@ -63,7 +65,7 @@ function decodeTip(from: MemberId, bytes: Uint8Array): { clock: number; height: 
 }
 
 /**
- * Resolves when this node has applied what the others had when it asked, or has tried for long enough. Waits for the link
+ * Resolves when this node has applied what the others had when it asked, or no block comes any more. Waits for the link
  * to more members than may be faulty; a consortium of which nobody else runs is started without.
  */
 export async function catchUp(ledger: NodeLedger, link: MemberLink): Promise<void> {
@@ -73,7 +75,12 @@ export async function catchUp(ledger: NodeLedger, link: MemberLink): Promise<voi
     const tips = await peerTips(ledger, link, Date.now);
     const heights = tips.flatMap(({ height }) => height ?? []);
     if (heights.length >= enough || performance.now() > giveUp) {
-      if (heights.length > 0) await ledger.reached(Math.max(...heights), CATCH_UP_MS_MAX);
+      heights.sort((a, b) => b - a);
+      const [newest = 0] = heights;
+      // An honest member is at this one, so it is waited for as long as blocks come; the newest may be a lie.
+      const target = heights[Math.min(enough, heights.length) - 1] ?? 0;
+      while (ledger.tip().height < target && (await ledger.reached(ledger.tip().height + 1, STALL_MS_MAX)));
+      await ledger.reached(newest, NEWEST_MS_MAX);
       return;
     }
     await delay(PEERS_POLL_MS);

@@ -1,6 +1,6 @@
 /** Scripted schedules of ledger-security section 4, by their letters. */
-import { describe, expect, test } from 'vitest';
-import { HEARTBEAT_MS } from '../../src/consensus/limits.ts';
+import { describe, expect, test, vi } from 'vitest';
+import { DEFAULT_TIMING, HEARTBEAT_MS } from '../../src/consensus/limits.ts';
 import { coreSigner } from '../../src/consensus/node/signer.ts';
 import { SimApplication } from '../../src/consensus/sim/application.ts';
 import { encodeMessage, makeProposal } from '../../src/consensus/wire/codec.ts';
@@ -270,6 +270,35 @@ describe('rule 21 links that come again', () => {
     expect(stage.nodes.map((node) => node.replica?.voting)).toEqual([true, true, true, true]);
     stage.route = () => true;
     stage.until(() => stage.nodes.every((node) => node.height === 1), 5_000);
+    agreed(stage);
+  });
+});
+
+describe('rule 28 a member that is behind', () => {
+  test('builds no blocks for heights that others have decided, although it leads them', () => {
+    const stage = new Stage(4).start();
+    const [node] = stage.nodes;
+    for (let height = 1; height <= 20; height++) {
+      stage.submit(0);
+      stage.until(() => stage.heights().every((reached) => reached === height));
+    }
+    // It has voted at height 21 when its state is lost; its log of votes is whole.
+    stage.route = (p) => !(p.to === 0 && type('commit', 'blocks')(p));
+    stage.submit(0);
+    stage.until(() => [1, 2, 3].every((i) => stage.nodes[i].height === 21));
+    node.crash('synced');
+    node.application = new SimApplication();
+    stage.route = (p) => p.from !== 0 || !type('fetch')(p);
+    node.start();
+    stage.until(() => node.replica?.voting === true);
+    stage.run(DEFAULT_TIMING.statusMs);
+    stage.submit(0);
+    stage.route = () => true;
+    const run = vi.spyOn(node.application, 'run');
+    stage.until(() => node.height === 21, 10_000);
+    const batches = new Set(run.mock.calls.map(([{ height, batchHash }]) => `${height} ${batchHash}`));
+    expect(batches.size).toBe(21);
+    stage.until(() => stage.heights().every((height) => height === 22), 10_000);
     agreed(stage);
   });
 });

@@ -22,6 +22,13 @@ export class CatchUp {
     this.#heights.set(peer, height);
   }
 
+  /** Whether `count` of `peers` say that they have applied `height`. With f + 1 of the validators one honest has. */
+  claimed(height: number, peers: readonly PeerId[], count: number): boolean {
+    let claims = 0;
+    for (const peer of peers) if ((this.#heights.get(peer) ?? 0) >= height) claims += 1;
+    return claims >= count;
+  }
+
   /** The block of `height`, if it was fetched. */
   get(height: number): Fetched | undefined {
     return this.#blocks.get(height);

@@ -4,9 +4,13 @@ import type { Candidate } from './open-height.ts';
 import type { ReplicaState } from './state.ts';
 import { accept } from './voting.ts';
 
-/** Whether this node leads the current view and has not yet proposed in it. */
+/**
+ * Whether this node leads the current view and has not yet proposed in it. Not for a height that is decided already, as an honest
+ * member says: a member that follows from far behind leads one height in n, and what it would build is executed for nothing.
+ */
 export function mayPropose(r: ReplicaState): boolean {
   const { open } = r;
+  const { ids, f } = r.chain.validators;
   return (
     r.mayVote() &&
     r.leader === r.index &&
@@ -15,7 +19,8 @@ export function mayPropose(r: ReplicaState): boolean {
     open.awaited === undefined &&
     !open.building &&
     open.candidate === undefined &&
-    open.accepted?.view !== open.view
+    open.accepted?.view !== open.view &&
+    !r.sync.claimed(open.height, ids, f + 1)
   );
 }
 
