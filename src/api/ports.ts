@@ -232,7 +232,7 @@ export interface Services {
     ): Promise<readonly { readonly field: string; readonly epoch: number }[]>;
     /** Dead index numbers in the order of death, from the `from`th on. */
     deaths(custodian: MemberId, from: number, count: number): readonly number[];
-    segment(id: string, range?: { start: number; end: number }): Promise<Uint8Array>;
+    segment(id: string, ranges?: readonly { offset: number; length: number }[]): Promise<Uint8Array>;
     /** A segment or ranges of it from its custodian instead of this node's copy; throws `search.direct_off`. */
     direct(
       custodian: MemberId,

@@ -62,9 +62,7 @@ export class DirectFetch {
   async #read(name: string, ranges: readonly ByteRange[] | null): Promise<Uint8Array> {
     const files = await this.#options.own();
     if (ranges === null) return files.getSegment(name);
-    const parts: Uint8Array[] = [];
-    for (const { offset, length } of ranges) parts.push(await files.getRange(name, offset, offset + length));
-    return concat(...parts);
+    return concat(...(await files.getRanges(name, ranges)));
   }
 }
 

@@ -3,12 +3,13 @@ import { encodeKeyRing } from '../abe/index.ts';
 import type { CommittedEntry, Session } from '../api/ports.ts';
 import type { MemberLink } from '../authority/link.ts';
 import { FRESHNESS_MS, requireFresh } from '../client/freshness.ts';
-import { fromHex, toHex } from '../codec/bytes.ts';
+import { concat, fromHex, toHex } from '../codec/bytes.ts';
 import { CodedError } from '../codec/errors.ts';
 import { hkdfSha256 } from '../codec/hash.ts';
 import { type EntryId, type MemberId, memberId, recordId } from '../codec/ids.ts';
 import { fieldRecordId, type Purpose, STATE, type StateView } from '../ledger/index.ts';
 import {
+  type ByteRange,
   type CustodianIndex,
   decodeFieldSpec,
   decodeManifest,
@@ -130,15 +131,15 @@ export class SearchService {
     return this.#options.replicas.manifestBytes(custodian);
   }
 
-  /** Bytes of a segment file of any custodian that this node holds. */
-  async segment(name: string, range?: { start: number; end: number }): Promise<Uint8Array> {
+  /** A segment file of any custodian that this node holds: whole, or the ranges one after the other. */
+  async segment(name: string, ranges?: readonly ByteRange[]): Promise<Uint8Array> {
     const { ledger, segments } = this.#options;
     for (const custodian of ledger.members()) {
       try {
         const files = await segments(custodian);
-        return range === undefined
+        return ranges === undefined
           ? await files.getSegment(name)
-          : await files.getRange(name, range.start, range.end);
+          : concat(...(await files.getRanges(name, ranges)));
       } catch (error) {
         if (!(error instanceof CodedError) || error.code !== 'index.unknown') throw error;
       }
@@ -328,8 +329,7 @@ export class SearchService {
     const files = await segments(custodian);
     const source: SegmentSource = {
       fetchWhole: (name) => files.getSegment(name),
-      fetchRanges: (name, ranges) =>
-        Promise.all(ranges.map(({ offset, length }) => files.getRange(name, offset, offset + length))),
+      fetchRanges: (name, ranges) => files.getRanges(name, ranges),
     };
     const rows = ledger.book.rows(custodian);
     return {

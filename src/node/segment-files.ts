@@ -6,15 +6,15 @@
 import { mkdir, open, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CodedError } from '../codec/errors.ts';
-import type { SegmentStore } from '../search/index.ts';
+import type { ByteRange, SegmentStore } from '../search/index.ts';
 import { replaceFile } from '../storage/index.ts';
 
 const NAME_FORM = /^[0-9a-f]{32}$/;
 const DRAFT = '.new';
 
 export interface SegmentFolder extends SegmentStore {
-  /** Bytes [start, end) of a segment, cut at its end. Throws `index.unknown` like `getSegment`. */
-  getRange(name: string, start: number, end: number): Promise<Uint8Array>;
+  /** Ranges of a segment, each cut at its end. Throws `index.unknown` like `getSegment`. */
+  getRanges(name: string, ranges: readonly ByteRange[]): Promise<Uint8Array[]>;
   names(): Promise<string[]>;
 }
 
@@ -54,15 +54,19 @@ export class SegmentFiles implements SegmentFolder {
     }
   }
 
-  async getRange(name: string, start: number, end: number): Promise<Uint8Array> {
+  async getRanges(name: string, ranges: readonly ByteRange[]): Promise<Uint8Array[]> {
     const file = await open(this.#path(name), 'r').catch((cause: unknown) => {
       throw noSegment(cause);
     });
     try {
       const { size } = await file.stat();
-      const bytes = new Uint8Array(Math.max(0, Math.min(end, size) - start));
-      const { bytesRead } = await file.read(bytes, 0, bytes.length, start);
-      return bytes.subarray(0, bytesRead);
+      return await Promise.all(
+        ranges.map(async ({ offset, length }) => {
+          const bytes = new Uint8Array(Math.max(0, Math.min(length, size - offset)));
+          const { bytesRead } = await file.read(bytes, 0, bytes.length, offset);
+          return bytes.subarray(0, bytesRead);
+        }),
+      );
     } finally {
       await file.close();
     }

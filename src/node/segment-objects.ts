@@ -45,8 +45,11 @@ export class SegmentObjects implements SegmentFolder {
     return this.#read(name, {});
   }
 
-  getRange(name: string, start: number, end: number): Promise<Uint8Array> {
-    return this.#read(name, { start, end });
+  async getRanges(name: string, ranges: Parameters<SegmentFolder['getRanges']>[1]): Promise<Uint8Array[]> {
+    const parts: Uint8Array[] = [];
+    for (const { offset, length } of ranges)
+      parts.push(await this.#read(name, { start: offset, end: offset + length }));
+    return parts;
   }
 
   async deleteSegment(name: string): Promise<void> {

@@ -108,7 +108,7 @@ export function servicesOf(node: MemberNode): Services {
         return epochs.open(fields);
       },
       deaths: (custodian, from, count) => search.deaths(custodian, from, count),
-      segment: (id, range) => search.segment(id, range),
+      segment: (id, ranges) => search.segment(id, ranges),
       direct: (custodian, id, ranges) => node.direct.fetch(custodian, id, ranges),
       query: (by, query, options) => search.query(by, query, options),
     },

@@ -229,7 +229,10 @@ export function searchRoutes(scope: FastifyInstance, services: Services): void {
       const range = query.from === undefined ? parseRange(request.headers.range) : undefined;
       const bytes =
         query.from === undefined
-          ? await services.search.segment(params.id, range)
+          ? await services.search.segment(
+              params.id,
+              range && [{ offset: range.start, length: range.end - range.start }],
+            )
           : await services.search.direct(memberId(query.from), params.id, null);
       reply.code(range === undefined ? 200 : 206).header('content-type', 'application/octet-stream');
       return reply.serializer((payload) => payload as string).send(Buffer.from(bytes));
@@ -266,16 +269,13 @@ export function searchRoutes(scope: FastifyInstance, services: Services): void {
           `expected ranges of at most ${RANGE_BYTES_MAX} bytes together`,
         );
       const { params, query } = request;
-      const parts: Uint8Array[] = [];
-      if (query.from !== undefined) {
-        const asked = ranges.map(([offset, length]) => ({ offset, length }));
-        parts.push(await services.search.direct(memberId(query.from), params.id, asked));
-      } else {
-        for (const [offset, length] of ranges)
-          parts.push(await services.search.segment(params.id, { start: offset, end: offset + length }));
-      }
+      const asked = ranges.map(([offset, length]) => ({ offset, length }));
+      const bytes =
+        query.from === undefined
+          ? await services.search.segment(params.id, asked)
+          : await services.search.direct(memberId(query.from), params.id, asked);
       reply.header('content-type', 'application/octet-stream');
-      return reply.serializer((payload) => payload as string).send(Buffer.concat(parts));
+      return reply.serializer((payload) => payload as string).send(Buffer.from(bytes));
     },
   );
 
