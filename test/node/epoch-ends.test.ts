@@ -81,6 +81,11 @@ const epochs = (): number[] =>
 /** Moves every clock, has a block of the new time, and lets mercy do what is due. */
 async function later(ms: number): Promise<void> {
   ahead += ms;
+  // What is signed now is refused until the idle ledger has closed a block of the new time.
+  const { ledger } = town.node('mercy');
+  await expect
+    .poll(() => ledger.tipTimeMs(), { timeout: 30_000 })
+    .toBeGreaterThan(Date.now() + ahead - HOUR_MS / 60);
   await grant('stays', null);
   await town.node('mercy').epochs?.carryOn();
   await town.node('mercy').epochs?.idle();
